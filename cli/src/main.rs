@@ -1,0 +1,3 @@
+//! The `flashsale` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The FlashSale resources as Rust types, and their validation.
