@@ -1,0 +1,162 @@
+//! In which order reservations become orders, and how long that takes.
+//!
+//! Each item has a lane, a queue in order of place. The set rate is shared among the lanes that have
+//! somebody waiting: one half evenly, so that no item starves behind a hot one, the other half by
+//! length, so that a long queue moves. Within a lane the oldest comes first.
+
+/// A lane's situation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lane {
+    /// How many wait.
+    pub waiting: u32,
+    /// Since when the first one waits, in milliseconds; decides who gets what can't be divided.
+    pub oldest: u64,
+}
+
+/// How many of `budget` orders each lane gets now.
+#[must_use]
+pub fn shares(budget: u32, lanes: &[Lane]) -> Vec<u32> {
+    let total: u64 = lanes.iter().map(|l| u64::from(l.waiting)).sum();
+    if u64::from(budget) >= total {
+        return lanes.iter().map(|l| l.waiting).collect();
+    }
+    let busy = lanes.iter().filter(|l| l.waiting > 0).count() as u64;
+    let even = u64::from(budget / 2) / busy.max(1);
+    let by_length = |l: &Lane| u64::from(budget / 2) * u64::from(l.waiting) / total.max(1);
+    let mut shares: Vec<u32> = lanes
+        .iter()
+        .map(|l| (even + by_length(l)).min(u64::from(l.waiting)) as u32)
+        .collect();
+    let mut left = budget - shares.iter().sum::<u32>();
+    let mut by_age: Vec<usize> = (0..lanes.len()).filter(|&i| lanes[i].waiting > 0).collect();
+    by_age.sort_by_key(|&i| lanes[i].oldest);
+    while left > 0 {
+        let each = (left / busy as u32).max(1);
+        for &lane in &by_age {
+            let more = each.min(lanes[lane].waiting - shares[lane]).min(left);
+            shares[lane] += more;
+            left -= more;
+        }
+    }
+    shares
+}
+
+/// Points of a forecast.
+const STEPS: usize = 64;
+
+/// When each lane's n-th waiting reservation becomes an order, if nobody else comes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    step_seconds: f64,
+    /// Per lane: how many are served after each step.
+    served: Vec<[f64; STEPS + 1]>,
+}
+
+impl Forecast {
+    /// The forecast for lanes of these lengths, served at `rate` orders per second in total.
+    #[must_use]
+    pub fn new(waiting: &[u32], rate: f64) -> Self {
+        let mut left: Vec<f64> = waiting.iter().map(|&w| f64::from(w)).collect();
+        let total: f64 = left.iter().sum();
+        let budget = total / STEPS as f64;
+        let mut served = vec![[0.0; STEPS + 1]; waiting.len()];
+        for step in 1..=STEPS {
+            serve(&mut left, budget);
+            for (lane, served) in served.iter_mut().enumerate() {
+                served[step] = f64::from(waiting[lane]) - left[lane];
+            }
+        }
+        Self {
+            step_seconds: budget / rate.max(f64::MIN_POSITIVE),
+            served,
+        }
+    }
+
+    /// Seconds until the reservation at `position` (from 1) of `lane` becomes an order.
+    #[must_use]
+    pub fn seconds(&self, lane: usize, position: u32) -> f64 {
+        let Some(served) = self.served.get(lane) else {
+            return 0.0;
+        };
+        let position = f64::from(position);
+        let step = served.partition_point(|&s| s < position);
+        if step > STEPS {
+            // Further back than anybody this forecast knows of: as fast as the lane went on average.
+            let whole = STEPS as f64 * self.step_seconds;
+            return if served[STEPS] > 0.0 {
+                whole * position / served[STEPS]
+            } else {
+                whole
+            };
+        }
+        let Some(before) = step.checked_sub(1) else {
+            return 0.0;
+        };
+        let within = (position - served[before]) / (served[step] - served[before]);
+        (before as f64 + within) * self.step_seconds
+    }
+}
+
+/// Serves `budget` from the lanes by the rule of [`shares`], in fractions.
+fn serve(left: &mut [f64], mut budget: f64) {
+    for _ in 0..left.len() {
+        let total: f64 = left.iter().sum();
+        let busy = left.iter().filter(|&&l| l > 0.0).count();
+        if busy == 0 || budget <= 0.0 {
+            return;
+        }
+        let (even, by_length) = (budget / 2.0 / busy as f64, budget / 2.0 / total);
+        let mut spent = 0.0;
+        for lane in left.iter_mut().filter(|l| **l > 0.0) {
+            let share = (even + by_length * *lane).min(*lane);
+            *lane -= share;
+            spent += share;
+        }
+        budget -= spent;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn lanes(waiting: &[u32]) -> Vec<Lane> {
+        waiting
+            .iter()
+            .map(|&waiting| Lane { waiting, oldest: 0 })
+            .collect()
+    }
+
+    #[test]
+    fn a_short_lane_does_not_starve_behind_a_hot_one() {
+        assert_eq!(shares(100, &lanes(&[10, 100_000]))[0], 10);
+    }
+
+    proptest! {
+        #[test]
+        fn shares_use_the_budget_and_exceed_no_lane(budget in 0u32..5000, waiting in prop::collection::vec(0u32..3000, 1..12)) {
+            let shares = shares(budget, &lanes(&waiting));
+            prop_assert!(shares.iter().zip(&waiting).all(|(s, w)| s <= w));
+            let total: u32 = waiting.iter().sum();
+            prop_assert_eq!(shares.iter().sum::<u32>(), budget.min(total));
+        }
+
+        #[test]
+        fn the_forecast_is_what_the_shares_then_do(waiting in prop::collection::vec(0u32..4000, 1..8), lane in 0usize..8, at in 0.05f64..1.0) {
+            let lane = lane % waiting.len();
+            let position = ((f64::from(waiting[lane]) * at) as u32).max(1);
+            prop_assume!(waiting[lane] >= 100);
+            let forecast = Forecast::new(&waiting, 500.0).seconds(lane, position);
+            let (mut left, mut served, mut ticks) = (waiting.clone(), 0, 0);
+            while served < position {
+                let shares = shares(50, &lanes(&left));
+                left.iter_mut().zip(&shares).for_each(|(l, s)| *l -= s);
+                served += shares[lane];
+                ticks += 1;
+            }
+            let actual = f64::from(ticks) / 10.0;
+            prop_assert!((forecast - actual).abs() <= 0.2 * actual + 0.2, "forecast {} actual {}", forecast, actual);
+        }
+    }
+}
