@@ -92,7 +92,7 @@ pub enum JournalError {
     /// Bytes that had been durable are damaged or missing. Nothing was changed.
     #[error(
         "the journal is corrupt: {} at byte {offset}: {what}. Nothing was changed. \
-         The records before position {whole} are whole; restore the directory from a backup", file.display()
+         The records before position {whole} were found whole; restore the directory from a backup", file.display()
     )]
     Corrupt {
         /// The damaged or missing file.

@@ -79,7 +79,9 @@ pub(crate) fn scan(dir: &Path, expected_uid: Option<Uuid>) -> Result<Option<Scan
     let (mut walked, mut total) = (Walk::start(Chain::START), (0, 0));
     for (at, (file, this)) in found.iter().enumerate() {
         check_header(this, uid, at as u64, &walked)?;
+        // What a segment of another journal knows about this one's end counts for nothing; its turn to be refused comes.
         let next = found.get(at + 1).map(|(_, next)| next);
+        let next = next.filter(|next| next.header.uid == uid && next.header.number == at as u64 + 1);
         walked = walk(file, this, next.map(|next| next.header.previous_end))?;
         if let (Some(fault), Some(next)) = (&walked.fault, next) {
             let what = format!("{}, and segment {} follows", fault.what, next.header.number);
