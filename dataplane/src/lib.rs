@@ -1,1 +1,12 @@
-//! The data plane: gateways, shards, workers, payments.
+//! The data plane of a flash sale: gateways, shards, workers, payments.
+//!
+//! The protocol lives in `flashsale-core`; here are the threads, files and sockets around it.
+
+pub mod bloom;
+pub mod board;
+pub mod clock;
+pub mod counters;
+pub mod desk;
+pub mod host;
+pub mod sale;
+pub mod shared;
