@@ -97,7 +97,8 @@ fn steady(dir: &Path, length: Duration, rate: u64) -> Result<(), Box<dyn Error>>
     let start = Instant::now();
     let latency = std::thread::scope(|scope| {
         let subscriber = scope.spawn(|| {
-            let mut latency_us = Histogram::<u64>::new(3).unwrap_or_else(|error| panic!("{error}"));
+            let mut latency_us = Histogram::<u64>::new_with_bounds(1, SECONDS_MAX * 1_000_000, 3)
+                .unwrap_or_else(|error| panic!("{error}"));
             for batch in committed.iter().flatten() {
                 let now = start.elapsed();
                 for record in batch {

@@ -4,7 +4,7 @@ use crate::JournalError;
 use crate::format::{RECORD_HEADER_BYTES, SECTOR_BYTES, SEGMENT_HEADER_BYTES, batch_bytes_on_disk};
 
 /// The bounds of a journal. They may differ from one opening to the next; only new segments take the new size.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// The size of a segment file in bytes, a multiple of 4096. It is allocated in full ahead of its use, and one
     /// spare segment beside it. Default 32 MiB.

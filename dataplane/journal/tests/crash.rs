@@ -2,6 +2,8 @@
 //!
 //! The tests start this test binary again, to run one of its ignored tests as the child.
 
+#![allow(clippy::unwrap_used, reason = "in a test an unwrap is an assertion")]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Write};

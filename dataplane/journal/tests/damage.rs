@@ -1,5 +1,7 @@
 //! Random journals under random damage: what was durable, or a refusal; never a record that nobody appended.
 
+#![allow(clippy::unwrap_used, reason = "in a test an unwrap is an assertion")]
+
 mod common;
 
 use common::{

@@ -1,5 +1,7 @@
 //! Many readers while many write.
 
+#![allow(clippy::unwrap_used, reason = "in a test an unwrap is an assertion")]
+
 mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};

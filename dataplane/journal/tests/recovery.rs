@@ -1,5 +1,7 @@
 //! What opening finds after named accidents.
 
+#![allow(clippy::unwrap_used, reason = "in a test an unwrap is an assertion")]
+
 mod common;
 
 use std::fs;
