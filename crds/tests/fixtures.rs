@@ -1,0 +1,106 @@
+//! Every file under `fixtures/good` and `examples` is accepted; every one under `fixtures/bad` is refused with
+//! exactly the messages that its leading comments expect.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use flashsale_crds::{FlashSale, Rules};
+
+fn yaml_files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files
+}
+
+fn refusals(file: &Path) -> Vec<String> {
+    match FlashSale::load(file) {
+        Ok(_) => Vec::new(),
+        Err(refusals) => refusals.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn expected(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap();
+    text.lines()
+        .filter_map(|line| line.strip_prefix("# refused: "))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_bad_file_is_refused_with_exactly_the_expected_messages() {
+    let files = yaml_files("fixtures/bad");
+    assert!(files.len() >= 40, "only {} files", files.len());
+    let mut wrong = String::new();
+    for file in files {
+        let (found, expected) = (refusals(&file), expected(&file));
+        if expected.is_empty() || found != expected {
+            let name = file.file_name().unwrap().display();
+            wrong += &format!("\n{name}\n  expected\n    {}\n", expected.join("\n    "));
+            wrong += &format!("  found\n    {}\n", found.join("\n    "));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_good_file_and_example_is_accepted() {
+    let files: Vec<PathBuf> = [yaml_files("fixtures/good"), yaml_files("../examples")].concat();
+    assert!(files.len() >= 8, "only {} files", files.len());
+    for file in files {
+        assert_eq!(refusals(&file), Vec::<String>::new(), "{}", file.display());
+    }
+}
+
+#[test]
+fn an_accepted_sale_reads_back_from_its_own_json() {
+    for file in [yaml_files("fixtures/good"), yaml_files("../examples")].concat() {
+        let sale = FlashSale::load(&file).unwrap();
+        let json = serde_json::to_string(&sale).unwrap();
+        assert_eq!(FlashSale::parse(&json), Ok(sale), "{}", file.display());
+    }
+}
+
+#[test]
+fn a_single_process_may_call_its_own_machine_and_no_other_without_tls() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/good/everything.yaml");
+    let with = |url: &str| {
+        fs::read_to_string(&file)
+            .unwrap()
+            .replace("https://shop.example/orders", url)
+    };
+    let own = with("http://127.0.0.1:8080/orders");
+    assert!(FlashSale::parse_with(&own, Rules::EMBEDDED).is_ok());
+    assert!(FlashSale::parse_with(&own, Rules::CLUSTER).is_err());
+    assert!(FlashSale::parse_with(&with("http://shop.example/orders"), Rules::EMBEDDED).is_err());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_clear_refusal() {
+    let missing = refusals(Path::new("no-such-sale.yaml"));
+    assert_eq!(missing.len(), 1);
+    assert!(
+        missing[0].starts_with("no-such-sale.yaml can't be read: "),
+        "{}",
+        missing[0]
+    );
+    assert!(
+        FlashSale::load(env!("CARGO_MANIFEST_DIR")).is_err(),
+        "a folder is no sale"
+    );
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused_before_it_is_read_as_yaml() {
+    let refusals = FlashSale::parse(&"#".repeat(2 << 20)).unwrap_err();
+    assert!(refusals[0].message.contains("larger than 1 MiB"), "{refusals:?}");
+}
