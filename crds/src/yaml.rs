@@ -90,10 +90,12 @@ impl Node {
     }
 }
 
+/// All lower case, all upper case, or the first letter alone in upper case.
 fn is_old_bool(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    let one_case = text == lower || text == text.to_ascii_uppercase() || text[1..] == lower[1..];
-    one_case && matches!(lower.as_str(), "y" | "n" | "yes" | "no" | "on" | "off")
+    ["y", "n", "yes", "no", "on", "off"].iter().any(|word| {
+        let (first, rest) = word.split_at(1);
+        text == *word || text == word.to_ascii_uppercase() || text == first.to_ascii_uppercase() + rest
+    })
 }
 
 /// Numbers of YAML 1.1 and 1.2: decimal with `_`, octal, hex, binary, with exponent, infinite or not a number.

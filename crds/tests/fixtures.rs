@@ -104,3 +104,31 @@ fn a_file_that_is_too_large_is_refused_before_it_is_read_as_yaml() {
     let refusals = FlashSale::parse(&"#".repeat(2 << 20)).unwrap_err();
     assert!(refusals[0].message.contains("larger than 1 MiB"), "{refusals:?}");
 }
+
+#[test]
+fn no_change_to_a_good_file_makes_the_reader_panic_or_refuse_without_words() {
+    use proptest::prelude::*;
+
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/good/everything.yaml");
+    let lines: Vec<String> = fs::read_to_string(file)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let change = "[-\\[\\]{}:,.&*!#'\"0-9a-zA-Zéß電 ]{0,6}";
+    proptest!(ProptestConfig::with_cases(512), |(at in 0..lines.len(), cut in 0.0..1.0_f64, gone in 0_usize..8, new in change)| {
+        let mut lines = lines.clone();
+        let letters: Vec<char> = lines[at].chars().collect();
+        let from = (letters.len() as f64 * cut) as usize;
+        let rest = letters.iter().skip(from + gone);
+        lines[at] = letters.iter().take(from).copied().chain(new.chars()).chain(rest.copied()).collect();
+        if let Err(refusals) = FlashSale::parse(&lines.join("\n")) {
+            prop_assert!(!refusals.is_empty());
+            for refusal in refusals {
+                let text = refusal.to_string();
+                prop_assert!(refusal.line.is_some() && !refusal.message.is_empty() && !text.contains('\n'), "{}", text);
+                prop_assert!(!text.contains("report it"), "{}", text);
+            }
+        }
+    });
+}
