@@ -44,6 +44,7 @@
 //! before this was durable"; the next batch overwrites it. Closing and opening write it durably. So the gap is open only for the very
 //! last batch, until the disk got the seal.
 //!
+//! If the headers of the last *two* batches and the seal are damaged at once, both are taken for one torn batch.
 //! Not detected, because nothing on the disk could tell: the last batches of the last segment, all of them, replaced
 //! by zeros (a disk that lied about `fdatasync`), and a directory replaced by an older copy of itself.
 //!

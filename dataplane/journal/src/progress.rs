@@ -67,7 +67,7 @@ impl Progress {
 
     /// Waits until the record at `position` is durable.
     pub(crate) fn wait(&self, position: Position, timeout: Duration) -> Result<(), WaitError> {
-        let deadline = Instant::now() + timeout;
+        let start = Instant::now();
         let mut ending = self.lock();
         loop {
             if self.durable() > position {
@@ -78,7 +78,7 @@ impl Progress {
                 Some(Ending::Stopped(failure)) => return Err(WaitError::Stopped(failure.clone())),
                 None => {}
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = timeout.saturating_sub(start.elapsed());
             if left.is_zero() {
                 return Err(WaitError::TimedOut);
             }

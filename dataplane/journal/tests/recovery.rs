@@ -175,6 +175,18 @@ fn damage_in_the_last_batch_is_corruption_once_a_seal_follows() {
 }
 
 #[test]
+fn a_bad_batch_is_no_torn_one_if_anything_at_all_was_written_behind_it() {
+    let all = batches(4);
+    let dir = journal(&all);
+    let extents = layout(&all);
+    lose_seal(dir.path(), extents[3]);
+    // The third is damaged in a record; of the fourth, which came later, only the end is left.
+    overwrite(dir.path(), 0, extents[2].offset + 100, b"?");
+    overwrite(dir.path(), 0, extents[3].offset, &[0; 512]);
+    assert_eq!(refusal(&dir).2, Position(6));
+}
+
+#[test]
 fn damage_in_an_earlier_segment_is_corruption_even_at_its_end() {
     let all = batches(20);
     let dir = journal(&all);
