@@ -23,8 +23,8 @@
 //!
 //! - A record is delivered, readable or counted by [`Journal::durable`] only after the `fdatasync` that covers it
 //!   returned without an error.
-//! - After any crash, [`Journal::open`] finds every such record, in order, and at most a whole number of batches
-//!   beyond them; it never makes up a record.
+//! - After any crash, [`Journal::open`] finds every such record, in order, and at most one whole batch, appended and
+//!   in flight at the crash, beyond them; it never makes up a record.
 //! - After a failed write or `fdatasync` nothing more is written: the kernel may have dropped the data and marked its
 //!   pages clean, so a retry that succeeds proves nothing. Every later append gets the same [`Failure`].
 //!
@@ -41,8 +41,8 @@
 //!
 //! One gap remains in that rule: damage to a *durable* last batch looks like a torn one. A *seal* narrows it: whenever
 //! the committer runs dry it writes (without waiting for the disk) a small block after the last batch that says "all
-//! before this was durable"; the next batch overwrites it. Closing and opening write it durably. So the gap is open only for the very
-//! last batch, until the disk got the seal.
+//! before this was durable"; the next batch overwrites it. Closing and opening write it durably. So the gap is open
+//! only for the very last batch, until the disk got the seal.
 //!
 //! If the headers of the last *two* batches and the seal are damaged at once, both are taken for one torn batch.
 //! Not detected, because nothing on the disk could tell: the last batches of the last segment, all of them, replaced
