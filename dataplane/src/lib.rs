@@ -2,6 +2,7 @@
 //!
 //! The protocol lives in `flashsale-core`; here are the threads, files and sockets around it.
 
+pub mod audit;
 pub mod bloom;
 pub mod board;
 pub mod clock;

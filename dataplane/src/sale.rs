@@ -3,8 +3,11 @@
 use flashsale_core::engine::Rules;
 use flashsale_core::ids::{ItemIx, Millis, SaleUid};
 use flashsale_core::order::Backlog;
-use flashsale_crds::Money;
+use flashsale_crds::{Currency, Money};
+use ipnet::IpNet;
 use std::time::Duration;
+
+mod from;
 
 /// What is sold.
 #[derive(Debug, Clone)]
@@ -29,14 +32,18 @@ pub enum Identity {
         /// Where the keys are: a URL or a file.
         jwks: String,
         /// The `iss` that tokens must have.
-        issuer: Option<String>,
-        /// The `aud` that tokens must have.
-        audience: Option<String>,
+        issuer: String,
+        /// The `aud`s of which tokens must have one; empty: not looked at.
+        audiences: Vec<String>,
+        /// The claim with the buyer's id.
+        subject_claim: String,
     },
     /// By a header that whoever is in front vouches for; in development, nobody.
     TrustedHeader {
         /// The header's name.
         name: String,
+        /// The networks from which it is believed.
+        from: Vec<IpNet>,
     },
 }
 
@@ -53,13 +60,40 @@ pub struct Registration {
     pub max: u32,
 }
 
+/// What a message to the shop is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// An order was made.
+    Ordered,
+    /// An order was paid.
+    Paid,
+    /// An order was closed.
+    Closed,
+}
+
+impl Occasion {
+    /// The word for it in messages and the database.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ordered => "ordered",
+            Self::Paid => "paid",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// A place that is told of something, until it has taken it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The name of the message kind: `handover`, or a follow-up's name.
+    /// Its name: `handover`, or a follow-up's.
     pub name: String,
+    /// What it is told of.
+    pub on: Occasion,
     /// Where to POST.
     pub url: String,
+    /// How long its answer is waited for.
+    pub timeout: Duration,
 }
 
 /// One sale, with every value that the data plane needs.
@@ -81,6 +115,8 @@ pub struct Sale {
     pub shards: u16,
     /// How long an order may wait for its payment.
     pub payment_timeout: Duration,
+    /// The currency of all prices.
+    pub currency: Currency,
     /// At which rate reservations become orders.
     pub orders_per_minute: u32,
     /// What becomes of reservations that wait too long.
@@ -89,10 +125,8 @@ pub struct Sale {
     pub registration: Option<Registration>,
     /// How buyers are identified.
     pub identity: Identity,
-    /// Who is told of each order made.
-    pub handover: Option<Target>,
-    /// Who is told of each payment.
-    pub follow_ups: Vec<Target>,
+    /// Who is told of orders, payments and closings.
+    pub targets: Vec<Target>,
 }
 
 impl Sale {

@@ -6,14 +6,43 @@ use crate::board::Board;
 use crate::counters::Counters;
 use crate::sale::Sale;
 use arc_swap::ArcSwap;
-use flashsale_core::ids::{Epoch, ItemIx, ShardId};
+use flashsale_core::ids::{Epoch, ItemIx, Millis, ShardId};
 use flashsale_core::lanes::Forecast;
 use flashsale_core::owner::{Phase, Progress};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// [`Shared::available`] while a shard isn't open: nobody knows.
 pub const UNKNOWN: u32 = u32::MAX;
+
+/// Where a sale stands, as `kubectl get flashsales` says it too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SalePhase {
+    /// Before the opening time.
+    Armed,
+    /// Between opening and closing time.
+    Open,
+    /// Closed: what was taken is being applied and made into orders.
+    Draining,
+    /// Orders wait for their payment or deadline.
+    Settling,
+    /// Nothing is pending any more.
+    Settled,
+}
+
+impl SalePhase {
+    /// The phase's word in the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Armed => "Armed",
+            Self::Open => "Open",
+            Self::Draining => "Draining",
+            Self::Settling => "Settling",
+            Self::Settled => "Settled",
+        }
+    }
+}
 
 /// What a shard looks like from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +89,10 @@ pub struct Shared {
     pub oldest_waiting: AtomicU64,
     /// What has happened so far.
     pub counters: Counters,
+    /// Behind the closing time: how far the worker is, as a [`SalePhase`] from Draining on.
+    closing: AtomicU8,
+    /// Set to end the sale before its closing time.
+    closed_early: AtomicBool,
 }
 
 impl Shared {
@@ -92,8 +125,37 @@ impl Shared {
             forecast: ArcSwap::from_pointee(Forecast::new(&[], 1.0)),
             oldest_waiting: AtomicU64::new(0),
             counters: Counters::default(),
+            closing: AtomicU8::new(SalePhase::Draining as u8),
+            closed_early: AtomicBool::new(false),
             sale,
         }
+    }
+
+    /// Where the sale stands at time `now`.
+    #[must_use]
+    pub fn phase(&self, now: Millis) -> SalePhase {
+        if now < self.sale.opens {
+            SalePhase::Armed
+        } else if now < self.sale.closes && !self.closed_early.load(Ordering::Acquire) {
+            SalePhase::Open
+        } else {
+            let later = [SalePhase::Settling, SalePhase::Settled];
+            let at = self.closing.load(Ordering::Acquire);
+            later
+                .into_iter()
+                .find(|p| *p as u8 == at)
+                .unwrap_or(SalePhase::Draining)
+        }
+    }
+
+    /// The worker says how far it is behind the closing time.
+    pub fn set_closing(&self, phase: SalePhase) {
+        self.closing.store(phase as u8, Ordering::Release);
+    }
+
+    /// Ends the sale before its closing time: gateways take nothing from here on.
+    pub fn close_early(&self) {
+        self.closed_early.store(true, Ordering::Release);
     }
 
     /// Free or in-transfer units of an item; `None` while nobody knows.
