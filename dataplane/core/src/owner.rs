@@ -96,6 +96,8 @@ pub struct Owner {
     history: Vec<Event>,
     /// Events of this owner that aren't both promised and applied yet, in order of number.
     outbox: VecDeque<Event>,
+    /// Where this owner's epoch began in the log.
+    base: Seq,
     published: Seq,
     promised: Seq,
     applied: Seq,
@@ -123,6 +125,7 @@ impl Owner {
             fold: Fold::default(),
             history: Vec::new(),
             outbox: VecDeque::new(),
+            base: 0,
             published: 0,
             promised: 0,
             applied: 0,
@@ -170,6 +173,7 @@ impl Owner {
             self.history.truncate(base as usize);
             return;
         }
+        self.base = base;
         match self.phase {
             Phase::Opening => {
                 self.phase = Phase::Open;
@@ -433,6 +437,12 @@ impl Owner {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Where the owner's epoch began in the log: the base of its own `Opened`, once read back.
+    #[must_use]
+    pub fn base(&self) -> Seq {
+        self.base
     }
 
     /// The shard.

@@ -111,6 +111,32 @@ impl Row {
         Ok(())
     }
 
+    /// On its way into bypass the owner applies event `n` of its own list, as the worker would: whoever
+    /// holds the claim and has opened knows the list, whatever epochs its events counted in. `base` is
+    /// where the owner's epoch began.
+    ///
+    /// # Errors
+    /// Another claim, bypass already, or a gap.
+    pub fn catch_up(&mut self, epoch: Epoch, owner: OwnerId, base: Seq, n: Seq) -> Result<Apply, RowRefusal> {
+        self.owned(epoch, owner)?;
+        if self.medium != Medium::Log {
+            return Err(RowRefusal::Medium);
+        }
+        if n <= self.applied {
+            return Ok(Apply::Done);
+        }
+        if n != self.applied + 1 {
+            return Err(RowRefusal::Order);
+        }
+        // Behind its base the events are the owner's own, and workers must take over here should the
+        // owner die before it has entered.
+        if self.applied == base {
+            self.applied_epoch = epoch;
+        }
+        self.applied = n;
+        Ok(Apply::Now)
+    }
+
     /// The owner enters bypass once everything that it has promised is applied. Returns its next epoch.
     ///
     /// # Errors
@@ -152,5 +178,39 @@ impl Row {
         } else {
             Err(RowRefusal::Claimed)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_goes_on_where_an_owner_died_on_its_way_into_bypass() {
+        let me = OwnerId(2);
+        let mut row = Row {
+            claimed: Epoch(2),
+            owner: me,
+            applied_epoch: Epoch(1),
+            applied: 3,
+            ..Row::default()
+        };
+        // Event 4 counted in epoch 1; the owner opened with base 4 and has made 5.
+        assert_eq!(row.catch_up(Epoch(2), me, 4, 4), Ok(Apply::Now));
+        assert_eq!(row.catch_up(Epoch(2), me, 4, 5), Ok(Apply::Now));
+        assert_eq!(row.apply(Epoch(1), 4), Apply::Done);
+        assert_eq!(row.apply_opened(Epoch(2), 4), Apply::Done);
+        assert_eq!(row.apply(Epoch(2), 5), Apply::Done);
+        assert_eq!(row.apply(Epoch(2), 6), Apply::Now);
+    }
+
+    #[test]
+    fn only_the_claimant_catches_up_and_without_a_gap() {
+        let (me, other) = (OwnerId(2), OwnerId(3));
+        let mut row = Row::default();
+        row.claim(Epoch(0), me).unwrap();
+        assert_eq!(row.catch_up(Epoch(1), other, 0, 1), Err(RowRefusal::Claimed));
+        assert_eq!(row.catch_up(Epoch(1), me, 0, 2), Err(RowRefusal::Order));
+        assert_eq!(row.catch_up(Epoch(1), me, 0, 1), Ok(Apply::Now));
     }
 }

@@ -42,7 +42,7 @@ impl Owner {
     }
 
     /// Stops promising by read-back. Returns the promised events that the database may not have: apply
-    /// them (as the worker would), then enter bypass by compare-and-set on the row.
+    /// them ([`crate::row::Row::catch_up`]), then enter bypass by compare-and-set on the row.
     pub fn enter_bypass(&mut self) -> Vec<Event> {
         if self.phase != Phase::Open {
             return Vec::new();
