@@ -2,6 +2,7 @@
 //!
 //! The protocol lives in `flashsale-core`; here are the threads, files and sockets around it.
 
+pub mod admin;
 pub mod audit;
 pub mod bloom;
 pub mod board;
@@ -9,5 +10,8 @@ pub mod clock;
 pub mod counters;
 pub mod desk;
 pub mod host;
+pub mod live;
+pub mod metrics;
+pub mod pages;
 pub mod sale;
 pub mod shared;

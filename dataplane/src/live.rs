@@ -162,7 +162,10 @@ impl Observer {
     /// Before the first look.
     #[must_use]
     pub fn new() -> Self {
-        Self { last: None, rates: Rates::default() }
+        Self {
+            last: None,
+            rates: Rates::default(),
+        }
     }
 
     /// Looks.
@@ -182,7 +185,11 @@ impl Observer {
             close_time_ms: sale.closes,
             queue: LiveQueue {
                 waiting: items.iter().map(|i| i.waiting).sum(),
-                oldest_seconds: if oldest == 0 { 0.0 } else { now.saturating_sub(oldest) as f64 / 1e3 },
+                oldest_seconds: if oldest == 0 {
+                    0.0
+                } else {
+                    now.saturating_sub(oldest) as f64 / 1e3
+                },
                 rate_per_minute: u64::from(sale.orders_per_minute),
             },
             items,
@@ -279,5 +286,9 @@ fn shards(shared: &Shared) -> Vec<LiveShard> {
 fn latency(shared: &Shared) -> LiveLatency {
     let [p50, p99, p999] = shared.counters.latency.quantiles([0.5, 0.99, 0.999]);
     let millis = |micros: u64| micros as f64 / 1e3;
-    LiveLatency { p50: millis(p50), p99: millis(p99), p999: millis(p999) }
+    LiveLatency {
+        p50: millis(p50),
+        p99: millis(p99),
+        p999: millis(p999),
+    }
 }
