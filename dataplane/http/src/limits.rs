@@ -36,6 +36,8 @@ pub struct Limits {
     pub output_bytes: usize,
     /// The kernel's send buffer of one connection in bytes (Linux doubles it).
     pub send_buffer_bytes: usize,
+    /// The kernel's receive buffer of one connection in bytes (Linux doubles it).
+    pub receive_buffer_bytes: usize,
     /// Connections the kernel may hold before they are accepted, for each listener.
     pub backlog: u16,
     /// The most concurrent streams of an HTTP/2 connection.
@@ -64,6 +66,7 @@ impl Default for Limits {
             pipelined_replies: 64,
             output_bytes: 64 * 1024,
             send_buffer_bytes: 64 * 1024,
+            receive_buffer_bytes: 64 * 1024,
             backlog: 4_096,
             h2_streams: 128,
             h2_resets: 32,

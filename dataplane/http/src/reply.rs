@@ -32,8 +32,8 @@ pub enum Reply {
     Prepared(Arc<Prepared>),
     /// An answer made for this request.
     Full(Response),
-    /// The answer comes from a future. It runs on this thread and is dropped when the client goes away (over
-    /// HTTP/1.1: when that is noticed).
+    /// The answer comes from a future that runs on this thread. It is dropped when the connection is, but a client
+    /// that has only ended its own side still gets the answer, so it may as well run to its end.
     Later(Pin<Box<dyn Future<Output = Reply>>>),
     /// Server-sent events: 200 `text/event-stream`, then each item of the stream as it comes. An item must hold
     /// whole events, each ended by an empty line. The stream is not asked while the client doesn't read.

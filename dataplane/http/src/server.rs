@@ -60,6 +60,10 @@ impl Server {
         let mut bound = Vec::with_capacity(addresses.len());
         for address in addresses {
             let mut actual = *address;
+            probe(actual).map_err(|source| BindError {
+                address: *address,
+                source,
+            })?;
             for own in &mut listeners {
                 let listener = listen(actual, &limits).map_err(|source| BindError {
                     address: *address,
@@ -134,13 +138,22 @@ impl Server {
     }
 }
 
+/// Makes sure that nobody listens there. Sharing the port among the threads would also let another server share it,
+/// and each would get some of the buyers.
+fn probe(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
+}
+
 fn listen(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
-    // Accepted connections inherit the following two.
+    // Accepted connections inherit the following.
     socket.set_send_buffer_size(limits.send_buffer_bytes)?;
+    socket.set_recv_buffer_size(limits.receive_buffer_bytes)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(limits.write_timeout))?;
     socket.bind(&address.into())?;

@@ -19,10 +19,9 @@ pub(crate) fn decode(
     wire_bytes: usize,
 ) -> Result<Option<usize>, Refusal> {
     body.clear();
-    let found = decode_chunks(wire, body, body_bytes)?;
-    match found {
-        None if wire.len() >= wire_bytes => Err(Refusal::BodyTooLarge),
-        Some(len) if len > wire_bytes => Err(Refusal::BodyTooLarge),
+    let wire = &wire[..wire.len().min(wire_bytes)];
+    match decode_chunks(wire, body, body_bytes)? {
+        None if wire.len() == wire_bytes => Err(Refusal::BodyTooLarge),
         found => Ok(found),
     }
 }
@@ -120,7 +119,7 @@ mod tests {
     fn chunks_are_joined_and_the_next_request_is_left_alone() {
         assert_eq!(
             decoded("3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\nGET"),
-            Ok(Some((23, "abcde".into())))
+            Ok(Some((24, "abcde".into())))
         );
         assert_eq!(decoded("0\r\nx-sum: 1\r\n\r\n"), Ok(Some((15, String::new()))));
     }

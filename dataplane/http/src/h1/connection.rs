@@ -1,4 +1,4 @@
-//! The life of one HTTP/1 connection: reading, waiting, writing and closing.
+//! The life of one HTTP/1 connection: what it does next, and reading.
 //!
 //! It is one hand-written poll function rather than an async one, because it waits for several things at once
 //! (the client, the service, a deadline) and must stay small while it does.
@@ -12,18 +12,15 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::deadlines::Wait;
 use super::events::Events;
 use super::replies::Replies;
+use super::sending;
 use crate::Service;
-use crate::problem::Refusal;
 use crate::worker::{Buffers, Seat};
 
 /// How often a connection may go on without giving others a turn.
 const TURNS: usize = 64;
-/// The most bytes read out of a connection that is being closed.
-const LINGER_BYTES: usize = 64 * 1024;
-/// A client that takes this much in a [`write_timeout`](crate::Limits::write_timeout) is not stuck.
-const WRITE_PROGRESS_BYTES: usize = 16 * 1024;
 /// What an HTTP/2 client says first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -34,20 +31,6 @@ pub(crate) enum End {
     Closed,
     /// It speaks HTTP/2; these bytes have been read.
     Http2(Vec<u8>),
-}
-
-/// What the deadline in the table is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// Something was completed: whatever is waited for next gets a new deadline.
-    Anew,
-    Request,
-    Head,
-    Body,
-    Reply,
-    Write,
-    Events,
-    Linger,
 }
 
 /// One HTTP/1 connection.
@@ -61,10 +44,10 @@ pub(crate) struct Connection<S> {
     /// How many bytes must be there before it is worth another look.
     pub(super) need: usize,
     /// Bytes the client didn't take at once.
-    unsent: Vec<u8>,
+    pub(super) unsent: Vec<u8>,
     /// How many of them it has taken since, and since the deadline was set.
-    sent: usize,
-    progress: usize,
+    pub(super) sent: usize,
+    pub(super) progress: usize,
     pub(super) replies: Replies,
     pub(super) events: Option<Events>,
     pub(super) wait: Wait,
@@ -80,7 +63,7 @@ pub(crate) struct Connection<S> {
     /// Whether the client has ended its side.
     read_closed: bool,
     /// Bytes that may still be read out, once the last answer is sent.
-    linger: Option<usize>,
+    pub(super) linger: Option<usize>,
 }
 
 impl<S: Service> Connection<S> {
@@ -114,7 +97,7 @@ impl<S: Service> Connection<S> {
         refused.taking = false;
         let worker = refused.seat.worker.clone();
         worker.framed(true, false, |framing| {
-            worker.busy.write(&mut refused.unsent, framing)
+            worker.busy.write(&mut refused.unsent, framing);
         });
         refused
     }
@@ -171,7 +154,7 @@ impl<S: Service> Connection<S> {
                 return Poll::Ready(Ok(Some(End::Closed)));
             }
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-            self.linger = Some(LINGER_BYTES);
+            self.linger = Some(sending::LINGER_BYTES);
             return Poll::Ready(Ok(None));
         }
         if !self.can_take() {
@@ -250,163 +233,6 @@ impl<S: Service> Connection<S> {
             self.pending.clear();
             self.pending.extend_from_slice(rest);
         }
-    }
-
-    /// Sends collected answers; keeps what the client doesn't take at once.
-    pub(super) fn send(&mut self, output: &mut Vec<u8>) -> io::Result<()> {
-        if output.is_empty() {
-            return Ok(());
-        }
-        let sent = match self.stream.try_write(output) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            result => result,
-        };
-        if let Ok(sent) = sent {
-            self.seat.worker.stats.bytes_out.add(sent as u64);
-            self.unsent.extend_from_slice(&output[sent..]);
-        }
-        output.clear();
-        // One large answer must not keep its memory on the thread for ever.
-        output.shrink_to(self.seat.worker.limits.output_bytes * 4);
-        sent.map(|_| ())
-    }
-
-    fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.sent < self.unsent.len() {
-            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unsent[self.sent..]))?;
-            self.seat.worker.stats.bytes_out.add(sent as u64);
-            self.sent += sent;
-            self.progress += sent;
-            if self.progress >= WRITE_PROGRESS_BYTES {
-                self.progress = 0;
-                self.wait = Wait::Anew;
-            }
-        }
-        self.unsent = Vec::new();
-        self.sent = 0;
-        self.progress = 0;
-        Poll::Ready(Ok(()))
-    }
-
-    /// Lets the service's promises go on and sends the answers whose turn it is. Says whether there were any.
-    fn poll_replies(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        self.replies.poll_all(cx);
-        let worker = self.seat.worker.clone();
-        let output = &mut worker.buffers().output;
-        let mut any = false;
-        while self.events.is_none()
-            && output.len() < worker.limits.output_bytes
-            && let Some((reply, asked)) = self.replies.pop_ready()
-        {
-            any = true;
-            self.write(reply, asked, output);
-        }
-        if any {
-            self.wait = Wait::Anew;
-            self.replies.release();
-            self.send(output)?;
-        }
-        Ok(any)
-    }
-
-    /// Sends events as they come, and watches for the client going away.
-    fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End>>> {
-        let worker = self.seat.worker.clone();
-        let mut buffers = worker.buffers();
-        let Buffers { input, output, .. } = &mut *buffers;
-        let Some(events) = &mut self.events else {
-            return Poll::Ready(Ok(None));
-        };
-        let ended = if worker.draining.get() {
-            events.end(output);
-            true
-        } else {
-            events.poll_collect(cx, output).is_ready()
-        };
-        if ended {
-            self.taking &= !events.ends_connection();
-            self.events = None;
-            self.wait = Wait::Anew;
-        }
-        if ended || !output.is_empty() {
-            return Poll::Ready(self.send(output).map(|()| None));
-        }
-        let room = worker.limits.head_bytes.saturating_sub(self.pending.len());
-        let mut buffer = ReadBuf::new(&mut input[..room]);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-        // The end, or more requests than one can sensibly send while events are coming.
-        if buffer.filled().is_empty() {
-            return Poll::Ready(Ok(Some(End::Closed)));
-        }
-        worker.stats.bytes_in.add(buffer.filled().len() as u64);
-        self.pending.extend_from_slice(buffer.filled());
-        Poll::Ready(Ok(None))
-    }
-
-    /// Reads out what the client still sends: closing with unread bytes would reset the connection, and the client
-    /// could lose the last answer.
-    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<End>>> {
-        let worker = self.seat.worker.clone();
-        let mut buffers = worker.buffers();
-        let mut buffer = ReadBuf::new(&mut buffers.input);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-        let read = buffer.filled().len();
-        self.linger = self.linger.and_then(|left| left.checked_sub(read.max(1)));
-        let end = read == 0 || self.linger.is_none();
-        Poll::Ready(Ok(end.then_some(End::Closed)))
-    }
-
-    /// Sets the deadline for what is waited for now, unless it is still the same.
-    fn set_deadline(&mut self) {
-        let worker = &self.seat.worker;
-        let limits = &worker.limits;
-        let (wait, after) = if !self.unsent.is_empty() {
-            (Wait::Write, limits.write_timeout)
-        } else if self.linger.is_some() {
-            (Wait::Linger, limits.linger_timeout)
-        } else if self.events.is_some() {
-            if self.wait != Wait::Events {
-                self.wait = Wait::Events;
-                worker.table.clear(self.seat.place);
-            }
-            return;
-        } else if !self.replies.is_empty() {
-            (Wait::Reply, limits.reply_timeout)
-        } else if self.pending.is_empty() {
-            (Wait::Request, limits.idle_timeout)
-        } else if self.in_body {
-            (Wait::Body, limits.body_timeout)
-        } else {
-            (Wait::Head, limits.head_timeout)
-        };
-        if wait != self.wait {
-            self.wait = wait;
-            self.seat.deadline(after);
-        }
-    }
-
-    /// Deals with a deadline that is over. Says whether the connection is to be dropped.
-    fn deadline_over(&mut self) -> bool {
-        let stats = &self.seat.worker.stats;
-        match self.wait {
-            Wait::Write => stats.write_timeouts.add(1),
-            Wait::Reply => stats.reply_timeouts.add(1),
-            Wait::Request => stats.idle_closed.add(1),
-            Wait::Linger => {}
-            Wait::Head => {
-                self.refuse(Refusal::TooSlow("The head of the request did not come in time."));
-                return false;
-            }
-            Wait::Body => {
-                self.refuse(Refusal::TooSlow("The body of the request did not come in time."));
-                return false;
-            }
-            Wait::Anew | Wait::Events => {
-                self.seat.worker.table.clear(self.seat.place);
-                return false;
-            }
-        }
-        true
     }
 }
 

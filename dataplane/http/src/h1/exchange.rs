@@ -3,7 +3,8 @@
 use std::mem::MaybeUninit;
 
 use super::chunked;
-use super::connection::{Connection, Wait};
+use super::connection::Connection;
+use super::deadlines::Wait;
 use super::events::Events;
 use super::head::{self, BodyFraming, Head};
 use super::replies::Asked;
@@ -63,7 +64,7 @@ impl<S: Service> Connection<S> {
             Body::Missing(need) => {
                 self.in_body = true;
                 self.need = need;
-                // Only when it is this request's turn; a client that waits has nothing else outstanding anyway.
+                // Only when it is this request's turn; it is looked at again when that comes.
                 if head.expects_continue && !self.continued && self.replies.is_empty() {
                     self.continued = true;
                     output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");

@@ -51,10 +51,11 @@ pub(crate) fn parse<'h, 'b>(
     const TOO_LARGE: Refusal =
         Refusal::HeadTooLarge("Send a shorter request line and fewer or shorter headers.");
     let mut request = httparse::Request::new(&mut []);
+    let bytes = &bytes[..bytes.len().min(head_bytes)];
     let len = match request.parse_with_uninit_headers(bytes, lines) {
-        Ok(httparse::Status::Complete(len)) if len <= head_bytes => len,
-        Ok(httparse::Status::Partial) if bytes.len() <= head_bytes => return Ok(None),
-        Ok(_) => return Err(TOO_LARGE),
+        Ok(httparse::Status::Complete(len)) => len,
+        Ok(httparse::Status::Partial) if bytes.len() < head_bytes => return Ok(None),
+        Ok(httparse::Status::Partial) => return Err(TOO_LARGE),
         Err(error) => return Err(refusal(error)),
     };
     if has_bare_line_feed(&bytes[..len]) {
@@ -101,13 +102,10 @@ fn refusal(error: httparse::Error) -> Refusal {
 
 /// The parser takes a lone LF for a line end, as some servers do and others don't.
 fn has_bare_line_feed(head: &[u8]) -> bool {
-    // Written without an early exit so that it is done many bytes at a time.
-    let bare = head
-        .iter()
-        .zip(&head[1..])
-        .filter(|(a, b)| **b == b'\n' && **a != b'\r')
-        .count();
-    bare > 0 || head.first() == Some(&b'\n')
+    // No early exit and only bits to combine, so that the compiler makes it many bytes at a time.
+    let pairs = head.iter().zip(&head[1..]);
+    let bare = pairs.fold(false, |bare, (a, b)| bare | ((*b == b'\n') & (*a != b'\r')));
+    bare | (head.first() == Some(&b'\n'))
 }
 
 /// Takes scheme and authority off an absolute target, and the query off the path.

@@ -2,9 +2,11 @@
 
 mod chunked;
 mod connection;
+mod deadlines;
 mod events;
 mod exchange;
 mod head;
 mod replies;
+mod sending;
 
 pub(crate) use connection::{Connection, End};
