@@ -165,6 +165,15 @@ impl Host {
         }
     }
 
+    /// Publishes the owners' barriers, which fence off whoever held the shards before.
+    ///
+    /// # Errors
+    /// The journal stopped.
+    pub fn fence(&mut self) -> Result<(), HostError> {
+        self.room.resend(&mut self.effects);
+        self.act()
+    }
+
     /// Feeds a durable record of the past, or one that has just become durable.
     ///
     /// # Errors

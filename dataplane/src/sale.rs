@@ -1,13 +1,16 @@
 //! A sale as the data plane needs it: every value present, in plain types.
 
 use flashsale_core::engine::Rules;
-use flashsale_core::ids::{ItemIx, Millis, SaleUid};
+use flashsale_core::event::TicketNo;
+use flashsale_core::ids::{ItemIx, Millis, SaleUid, ShardId};
 use flashsale_core::order::Backlog;
 use flashsale_crds::{Currency, Money};
 use ipnet::IpNet;
 use std::time::Duration;
 
 mod from;
+
+pub use from::Unsupported;
 
 /// What is sold.
 #[derive(Debug, Clone)]
@@ -150,6 +153,12 @@ impl Sale {
             .iter()
             .position(|item| item.id == id)
             .map(|ix| ItemIx(ix as u16))
+    }
+
+    /// The id under which the shop knows the order that a ticket becomes: known ahead, the same for ever.
+    #[must_use]
+    pub fn order_id(&self, shard: ShardId, ticket: TicketNo) -> String {
+        format!("{:012x}-{}-{}-{}", self.uid.0 >> 80, shard.0, ticket.made.0, ticket.n)
     }
 
     /// Units of all items.

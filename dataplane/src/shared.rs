@@ -10,28 +10,31 @@ use flashsale_core::ids::{Epoch, ItemIx, Millis, ShardId};
 use flashsale_core::lanes::Forecast;
 use flashsale_core::owner::{Phase, Progress};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use tokio::sync::Notify;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// [`Shared::available`] while a shard isn't open: nobody knows.
 pub const UNKNOWN: u32 = u32::MAX;
 
-/// Where a sale stands, as `kubectl get flashsales` says it too.
+/// Where the sale as a whole stands; in this order, never back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SalePhase {
-    /// Before the opening time.
+    /// Ready, before the opening time.
     Armed,
-    /// Between opening and closing time.
+    /// Purchases are taken.
     Open,
-    /// Closed: what was taken is being applied and made into orders.
+    /// No purchases any more; what was taken is being applied and made into orders.
     Draining,
-    /// Orders wait for their payment or deadline.
+    /// Orders wait for their payment or their deadline.
     Settling,
-    /// Nothing is pending any more.
+    /// Every order is final and every unit is where it belongs.
     Settled,
 }
 
 impl SalePhase {
-    /// The phase's word in the API.
+    const ALL: [Self; 5] = [Self::Armed, Self::Open, Self::Draining, Self::Settling, Self::Settled];
+
+    /// The word for it in the API.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -89,10 +92,10 @@ pub struct Shared {
     pub oldest_waiting: AtomicU64,
     /// What has happened so far.
     pub counters: Counters,
-    /// Behind the closing time: how far the worker is, as a [`SalePhase`] from Draining on.
-    closing: AtomicU8,
-    /// Set to end the sale before its closing time.
-    closed_early: AtomicBool,
+    /// Told when the journal has made something durable: there is something to apply.
+    pub durable: Notify,
+    /// How far the sale was moved on, as a [`SalePhase`].
+    phase: AtomicU8,
 }
 
 impl Shared {
@@ -125,37 +128,10 @@ impl Shared {
             forecast: ArcSwap::from_pointee(Forecast::new(&[], 1.0)),
             oldest_waiting: AtomicU64::new(0),
             counters: Counters::default(),
-            closing: AtomicU8::new(SalePhase::Draining as u8),
-            closed_early: AtomicBool::new(false),
+            durable: Notify::new(),
+            phase: AtomicU8::new(SalePhase::Armed as u8),
             sale,
         }
-    }
-
-    /// Where the sale stands at time `now`.
-    #[must_use]
-    pub fn phase(&self, now: Millis) -> SalePhase {
-        if now < self.sale.opens {
-            SalePhase::Armed
-        } else if now < self.sale.closes && !self.closed_early.load(Ordering::Acquire) {
-            SalePhase::Open
-        } else {
-            let later = [SalePhase::Settling, SalePhase::Settled];
-            let at = self.closing.load(Ordering::Acquire);
-            later
-                .into_iter()
-                .find(|p| *p as u8 == at)
-                .unwrap_or(SalePhase::Draining)
-        }
-    }
-
-    /// The worker says how far it is behind the closing time.
-    pub fn set_closing(&self, phase: SalePhase) {
-        self.closing.store(phase as u8, Ordering::Release);
-    }
-
-    /// Ends the sale before its closing time: gateways take nothing from here on.
-    pub fn close_early(&self) {
-        self.closed_early.store(true, Ordering::Release);
     }
 
     /// Free or in-transfer units of an item; `None` while nobody knows.
@@ -163,6 +139,26 @@ impl Shared {
     pub fn available(&self, item: ItemIx) -> Option<u32> {
         let units = self.stock[item.ix()].available.load(Ordering::Acquire);
         (units != UNKNOWN).then_some(units)
+    }
+
+    /// Where the sale stands at `now`: what was set, or as far as the clock alone brings it.
+    #[must_use]
+    pub fn phase(&self, now: Millis) -> SalePhase {
+        let by_clock = if now < self.sale.opens {
+            SalePhase::Armed
+        } else if now < self.sale.closes {
+            SalePhase::Open
+        } else {
+            SalePhase::Draining
+        };
+        let set = SalePhase::ALL[usize::from(self.phase.load(Ordering::Acquire))];
+        set.max(by_clock)
+    }
+
+    /// Moves the sale on to `phase`; an earlier one than it is in changes nothing. `Open` before the opening time
+    /// has no effect on purchases: the shards go by the clock.
+    pub fn advance(&self, phase: SalePhase) {
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
     }
 
     /// How far a shard is.

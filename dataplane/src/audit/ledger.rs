@@ -2,7 +2,6 @@
 
 use super::lives::Ends;
 use super::{Check, End, Evidence, Findings, name, reservations};
-use crate::desk::order_id;
 use crate::sale::Sale;
 use flashsale_core::event::TicketNo;
 use flashsale_core::ids::ShardId;
@@ -27,7 +26,7 @@ pub(super) fn orders(
             o.item == r.item
                 && o.units == r.units
                 && *o.buyer_id == *r.buyer_id
-                && o.order_id == order_id(shard, ticket)
+                && o.order_id == sale.order_id(shard, ticket)
         });
         matched.look(same || dead.contains(&(shard, ticket)), || {
             name(sale, shard, ticket, r.item, &r.units)

@@ -1,0 +1,99 @@
+//! Collects what the audit looks at: the journal from its start, the order database, the engines.
+
+use crate::audit::{Evidence, OrderRow, PaymentRow};
+use crate::sale::Sale;
+use crate::worker::{Counted, Intake, IntakeError};
+use flashsale_core::event::{Change, Event};
+use flashsale_core::order::State;
+use flashsale_core::room::Room;
+use flashsale_journal::Reader;
+use flashsale_orders::Orders;
+
+/// Events read at once.
+const EVENTS_MAX: usize = 65_536;
+
+/// What can't be collected.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The log can't be read.
+    #[error(transparent)]
+    Log(#[from] IntakeError),
+    /// The order database can't be read.
+    #[error(transparent)]
+    Orders(#[from] flashsale_orders::Error),
+}
+
+/// Collects the evidence of a sale at rest; `room` is the one that served, if it still lives.
+///
+/// # Errors
+/// The log or the database can't be read.
+pub async fn collect(
+    sale: &Sale,
+    reader: Reader,
+    orders: &Orders,
+    room: Option<&Room>,
+) -> Result<Evidence, EvidenceError> {
+    let mut evidence = Evidence { events: counted(sale, reader)?, ..Evidence::default() };
+    let recovered = orders
+        .recover(|order| {
+            evidence.orders.push(OrderRow {
+                order_id: sale.order_id(order.shard, order.ticket),
+                shard: order.shard,
+                ticket: order.ticket,
+                buyer_id: order.buyer.into(),
+                item: order.item,
+                units: order.units,
+                state: order.state,
+            });
+        })
+        .await?;
+    evidence.cursors = recovered.rows.iter().map(|(_, row)| row.applied).collect();
+    orders
+        .payments(|payment| {
+            evidence.payments.push(PaymentRow {
+                payment_id: payment.id.into(),
+                order_id: payment.order_id.into(),
+                amount_minor: payment.amount as i64,
+                accepted: !payment.refund_due,
+            });
+        })
+        .await?;
+    orders
+        .live_units(|shard, item, unit, _| evidence.live_units.push((shard, item, unit)))
+        .await?;
+    evidence.dead = orders.dead_events().await?.into_iter().map(|d| (d.shard, d.event)).collect();
+    if let Some(room) = room {
+        evidence.engines = room.engines().map(|engine| engine.cloned()).collect();
+    }
+    Ok(evidence)
+}
+
+/// The events that count, by shard.
+fn counted(sale: &Sale, reader: Reader) -> Result<Vec<Vec<Event>>, IntakeError> {
+    let mut lists: Vec<Vec<Event>> = vec![Vec::new(); usize::from(sale.shards)];
+    let mut intake = Intake::new(sale.uid, sale.shards, reader);
+    loop {
+        let taken = intake.take(EVENTS_MAX)?;
+        if taken.is_empty() {
+            return Ok(lists);
+        }
+        for (shard, counted) in taken {
+            let list = &mut lists[shard.ix()];
+            for step in counted {
+                match step {
+                    Counted::Opened { base, .. } => list.truncate(base as usize),
+                    Counted::Events { events, .. } => list.extend(events),
+                }
+            }
+        }
+    }
+}
+
+/// How many reservations the evidence holds, and how many of them are paid.
+#[must_use]
+pub fn reservations(evidence: &Evidence) -> (u64, u64) {
+    let reserved = |e: &&Event| matches!(e.change, Change::Reserved(_));
+    let made = evidence.events.iter().flatten().filter(reserved).count() as u64;
+    let paid = evidence.orders.iter().filter(|o| o.state == State::Paid).count() as u64;
+    (made, paid)
+}

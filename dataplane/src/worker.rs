@@ -1,0 +1,441 @@
+//! The worker: applies what the log made durable to the order database, makes orders at the set rate,
+//! closes what isn't paid, and answers the desk. One task: its transactions follow one another.
+
+mod delivery;
+mod intake;
+mod queues;
+
+pub use delivery::Delivery;
+pub use intake::{Counted, Intake, IntakeError};
+pub use queues::{Queues, Waiting};
+
+use crate::board::Posted;
+use crate::clock::now_ms;
+use crate::counters::add;
+use crate::desk::{CancelOutcome, Payment, PaymentOutcome, Request};
+use crate::host::{Message, Port};
+use crate::shared::{SalePhase, Shared};
+use flashsale_core::event::{ReleaseReason, TicketNo};
+use flashsale_core::ids::{ItemIx, Millis, ShardId};
+use flashsale_core::order::State;
+use flashsale_orders::{self as orders, Cancelled, OrderRow, Orders, PaymentRefusal, ShardBatch};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Events in one transaction.
+const EVENTS_MAX: usize = 8192;
+/// Payments in one transaction.
+const REQUESTS_PER_TURN_MAX: usize = 1024;
+/// After something became durable, what follows within this time goes into the same transaction.
+const GATHER: Duration = Duration::from_millis(3);
+/// How often orders are made.
+const MAKE_EVERY: Duration = Duration::from_millis(50);
+/// How often deadlines are looked at.
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
+/// Orders closed in one transaction.
+const CLOSE_MAX: u32 = 5_000;
+/// A release that isn't applied after this time is sent again.
+const RELEASE_AGAIN_MS: Millis = 1_000;
+/// A database that can't be written now is tried again after this time.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// Why the worker ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The log can't be read.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// The order database can't go on.
+    #[error(transparent)]
+    Orders(#[from] orders::Error),
+    /// The database and the log don't follow from each other.
+    #[error("shard {shard}: the order database stands at {applied} and can't apply event {next}: keep the data directory and report this")]
+    Stalled {
+        /// Which shard.
+        shard: u16,
+        /// What is applied.
+        applied: u64,
+        /// What came next.
+        next: u64,
+    },
+}
+
+type Key = (ShardId, TicketNo);
+
+/// The worker's state. See the module.
+pub struct Worker {
+    orders: Arc<Orders>,
+    shared: Arc<Shared>,
+    port: Port,
+    requests: mpsc::Receiver<Request>,
+    intake: Intake,
+    queues: Queues,
+    /// What each open order is for.
+    pending: HashMap<Key, (ItemIx, u32)>,
+    made_at: Instant,
+    swept_at: Instant,
+    caught_up: bool,
+}
+
+impl Worker {
+    /// A worker that goes on where the database stands.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn recover(
+        orders: Arc<Orders>,
+        shared: Arc<Shared>,
+        port: Port,
+        requests: mpsc::Receiver<Request>,
+        intake: Intake,
+    ) -> Result<Self, WorkerError> {
+        let mut queues = Queues::new(shared.sale.items.len(), shared.sale.orders_per_minute);
+        let mut pending = HashMap::new();
+        let recovered = orders
+            .recover(|order| {
+                post(&shared, &order);
+                match order.state {
+                    State::Reserved => return,
+                    State::Pending => {
+                        pending.insert((order.shard, order.ticket), (order.item, order.quantity));
+                    }
+                    State::Paid => {
+                        let sold = &shared.stock[order.item.ix()].sold;
+                        sold.fetch_add(order.quantity, Ordering::Relaxed);
+                    }
+                    State::Closed(_) => {}
+                }
+                if order.ordered_at.is_some() {
+                    queues.set_served(order.item, order.place);
+                }
+            })
+            .await?;
+        for waiting in &recovered.waiting {
+            queues.push(waiting.item, queued(waiting));
+        }
+        let now = Instant::now();
+        Ok(Self {
+            orders,
+            shared,
+            port,
+            requests,
+            intake,
+            queues,
+            pending,
+            made_at: now,
+            swept_at: now,
+            caught_up: false,
+        })
+    }
+
+    /// Works until `stop` says so.
+    ///
+    /// # Errors
+    /// Something that waiting doesn't mend; nothing committed is lost.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), WorkerError> {
+        let mut tick = tokio::time::interval(MAKE_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let shared = Arc::clone(&self.shared);
+        let mut requests = Vec::new();
+        while !*stop.borrow() {
+            if self.caught_up {
+                tokio::select! {
+                    _ = stop.changed() => continue,
+                    () = shared.durable.notified() => tokio::time::sleep(GATHER).await,
+                    _ = self.requests.recv_many(&mut requests, REQUESTS_PER_TURN_MAX) => {}
+                    _ = tick.tick() => {}
+                }
+            }
+            while requests.len() < REQUESTS_PER_TURN_MAX {
+                let Ok(request) = self.requests.try_recv() else { break };
+                requests.push(request);
+            }
+            let turn = self.turn(&mut requests).await;
+            match turn {
+                Ok(()) => {}
+                Err(WorkerError::Orders(error)) if error.kind().may_pass() => {
+                    tracing::warn!(%error, "the order database can't be written now; trying again");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn turn(&mut self, requests: &mut Vec<Request>) -> Result<(), WorkerError> {
+        self.apply().await?;
+        if !requests.is_empty() {
+            self.serve(std::mem::take(requests)).await?;
+        }
+        if self.made_at.elapsed() >= MAKE_EVERY {
+            let seconds = std::mem::replace(&mut self.made_at, Instant::now()).elapsed().as_secs_f64();
+            self.make(seconds).await?;
+        }
+        if self.swept_at.elapsed() >= SWEEP_EVERY {
+            self.swept_at = Instant::now();
+            self.sweep().await?;
+        }
+        Ok(())
+    }
+
+    /// Applies the next durable events. A batch whose transaction fails is read again: the intake's own
+    /// list goes on, so the batch is kept until it is applied.
+    async fn apply(&mut self) -> Result<(), WorkerError> {
+        let taken = self.intake.take(EVENTS_MAX)?;
+        self.caught_up = taken.is_empty();
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let batches: Vec<ShardBatch<'_>> = taken
+            .iter()
+            .map(|(shard, counted)| ShardBatch { shard: *shard, steps: counted.iter().map(step).collect() })
+            .collect();
+        let applied = loop {
+            match self.orders.apply(&batches).await {
+                Ok(applied) => break applied,
+                Err(error) if error.kind().may_pass() => {
+                    tracing::warn!(%error, "can't apply now; trying again");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let mut cursors = Vec::with_capacity(applied.len());
+        for shard in &applied {
+            if let Some(stall) = shard.stall {
+                let (applied, next) = (shard.row.applied, stall.n);
+                return Err(WorkerError::Stalled { shard: shard.shard.0, applied, next });
+            }
+            cursors.push((shard.shard, shard.row.applied));
+            add(&self.shared.counters.reserved, shard.reserved.len() as u64);
+            add(&self.shared.counters.dead_events, shard.dead.len() as u64);
+            for waiting in &shard.reserved {
+                self.queues.push(waiting.item, queued(waiting));
+                self.post(waiting.shard, waiting.ticket, State::Reserved, 0);
+            }
+            for (ticket, poison) in &shard.dead {
+                tracing::error!(shard = shard.shard.0, event = ticket.n, %poison, "an event was quarantined");
+                self.post(shard.shard, *ticket, State::Closed(ReleaseReason::Refused), 0);
+            }
+        }
+        self.tell(Message::Applied(cursors)).await;
+        Ok(())
+    }
+
+    async fn make(&mut self, seconds: f64) -> Result<(), WorkerError> {
+        let turn = self.queues.take(seconds);
+        if !turn.is_empty() {
+            let keys: Vec<Key> = turn.iter().map(|w| (w.shard, w.ticket)).collect();
+            let timeout = self.shared.sale.payment_timeout.as_millis() as u64;
+            let made = loop {
+                match self.orders.make(&keys, now_ms(), timeout).await {
+                    Ok(made) => break made,
+                    Err(error) if error.kind().may_pass() => tokio::time::sleep(RETRY_AFTER).await,
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            add(&self.shared.counters.ordered, made.len() as u64);
+            for order in made {
+                self.pending.insert((order.shard, order.ticket), (order.item, order.quantity));
+                self.post(order.shard, order.ticket, State::Pending, order.expires_at);
+            }
+        }
+        self.show();
+        Ok(())
+    }
+
+    fn show(&self) {
+        let waiting = self.queues.waiting();
+        for ((stock, waiting), served) in self.shared.stock.iter().zip(&waiting).zip(self.queues.served()) {
+            stock.waiting.store(*waiting, Ordering::Relaxed);
+            stock.served.store(*served, Ordering::Release);
+        }
+        self.shared.oldest_waiting.store(self.queues.oldest().unwrap_or(0), Ordering::Relaxed);
+        self.shared.forecast.store(Arc::new(self.queues.forecast()));
+    }
+
+    /// Closes what is due, and asks again for units that aren't released yet.
+    async fn sweep(&mut self) -> Result<(), WorkerError> {
+        let now = now_ms();
+        loop {
+            let closed = self.orders.expire(now, CLOSE_MAX).await?;
+            let full = closed.len() == CLOSE_MAX as usize;
+            self.closed(closed).await;
+            if !full {
+                break;
+            }
+        }
+        if let Some(before) = self.shared.sale.backlog.close_before(now) {
+            let closed = self.orders.close_backlog(before, now, CLOSE_MAX).await?;
+            self.closed(closed).await;
+        }
+        let late: Vec<_> = self
+            .orders
+            .releases(CLOSE_MAX)
+            .await?
+            .into_iter()
+            .filter(|r| r.decided_at + RELEASE_AGAIN_MS <= now)
+            .map(|r| (r.shard, r.ticket, r.reason))
+            .collect();
+        if !late.is_empty() {
+            self.tell(Message::Release(late)).await;
+        }
+        self.settle(now).await
+    }
+
+    async fn closed(&mut self, closed: Vec<OrderRow>) {
+        let mut releases = Vec::with_capacity(closed.len());
+        for order in closed {
+            if let State::Closed(reason) = order.state {
+                releases.push((order.shard, order.ticket, reason));
+            }
+            self.pending.remove(&(order.shard, order.ticket));
+            post(&self.shared, &order);
+        }
+        if !releases.is_empty() {
+            add(&self.shared.counters.closed, releases.len() as u64);
+            self.tell(Message::Release(releases)).await;
+        }
+    }
+
+    /// Behind the closing time: says how far the sale is.
+    async fn settle(&mut self, now: Millis) -> Result<(), WorkerError> {
+        let phase = self.shared.phase(now);
+        if phase < SalePhase::Draining || phase == SalePhase::Settled {
+            return Ok(());
+        }
+        let quiet = self.shared.shards.iter().all(|shard| {
+            let progress = &shard.load().progress;
+            progress.applied + 1 == progress.next
+        });
+        let drained = quiet && self.caught_up && self.queues.oldest().is_none();
+        if !drained {
+            self.shared.advance(SalePhase::Draining);
+            return Ok(());
+        }
+        let totals = self.orders.totals().await?;
+        let open: u64 = totals.items.iter().map(|i| i.reserved.orders + i.pending.orders).sum();
+        let settled = open == 0 && totals.releases == 0;
+        self.shared.advance(if settled { SalePhase::Settled } else { SalePhase::Settling });
+        Ok(())
+    }
+
+    async fn serve(&mut self, requests: Vec<Request>) -> Result<(), WorkerError> {
+        let (mut payments, mut replies) = (Vec::new(), Vec::new());
+        for request in requests {
+            match request {
+                Request::Pay(payment, reply) => {
+                    payments.push(recorded(payment));
+                    replies.push(reply);
+                }
+                Request::Cancel(shard, ticket, reply) => self.cancel(shard, ticket, reply).await?,
+            }
+        }
+        if payments.is_empty() {
+            return Ok(());
+        }
+        // A failure drops the replies: whoever reported the payments is told to report them again.
+        let outcomes = self.orders.pay_all(&payments).await?;
+        for (outcome, reply) in outcomes.into_iter().zip(replies) {
+            self.paid(outcome, reply);
+        }
+        Ok(())
+    }
+
+    fn paid(&mut self, outcome: orders::PaymentOutcome, reply: oneshot::Sender<PaymentOutcome>) {
+        let answer = match outcome {
+            orders::PaymentOutcome::Paid(order) => {
+                if let Some((item, quantity)) = self.pending.remove(&(order.shard, order.ticket)) {
+                    self.shared.stock[item.ix()].sold.fetch_add(quantity, Ordering::Relaxed);
+                    add(&self.shared.counters.paid, 1);
+                    self.post(order.shard, order.ticket, State::Paid, 0);
+                }
+                PaymentOutcome::Paid
+            }
+            orders::PaymentOutcome::RefundDue(order) => {
+                add(&self.shared.counters.refund_due, u64::from(!order.again));
+                PaymentOutcome::RefundDue
+            }
+            orders::PaymentOutcome::Refused(refusal) => match refusal {
+                PaymentRefusal::UnknownOrder => PaymentOutcome::UnknownOrder,
+                PaymentRefusal::Amount { expected } => {
+                    PaymentOutcome::WrongAmount { expected_minor: expected as i64 }
+                }
+                PaymentRefusal::Currency => PaymentOutcome::WrongAmount { expected_minor: 0 },
+                PaymentRefusal::IdReused | PaymentRefusal::Id => PaymentOutcome::Conflict,
+                // No answer: the provider is told to report it again later.
+                PaymentRefusal::NotMade => return,
+            },
+        };
+        // The gateway may have gone; the payment stands.
+        let _ = reply.send(answer);
+    }
+
+    async fn cancel(
+        &mut self,
+        shard: ShardId,
+        ticket: TicketNo,
+        reply: oneshot::Sender<CancelOutcome>,
+    ) -> Result<(), WorkerError> {
+        let outcome = match self.orders.cancel(shard, ticket, now_ms()).await? {
+            Cancelled::Closed { reason, again } => {
+                if !again {
+                    self.pending.remove(&(shard, ticket));
+                    add(&self.shared.counters.closed, 1);
+                    self.post(shard, ticket, State::Closed(reason), 0);
+                    self.tell(Message::Release(vec![(shard, ticket, reason)])).await;
+                }
+                CancelOutcome::Closed
+            }
+            Cancelled::Paid => CancelOutcome::Paid,
+            Cancelled::Unknown => CancelOutcome::NotYet,
+        };
+        // The buyer may have gone; the order is closed all the same.
+        let _ = reply.send(outcome);
+        Ok(())
+    }
+
+    fn post(&self, shard: ShardId, ticket: TicketNo, state: State, pay_by: Millis) {
+        self.shared.board.post(shard, ticket, Posted { state, pay_by });
+    }
+
+    /// Tells the host, waiting for room in its inbox. A host that has ended needs to know nothing.
+    async fn tell(&self, message: Message) {
+        let mut message = message;
+        for _ in 0..1_000 {
+            match self.port.try_send(message) {
+                Ok(()) => return,
+                Err(refused) => message = refused,
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+fn post(shared: &Shared, order: &OrderRow) {
+    let pay_by = order.expires_at.unwrap_or(0);
+    shared.board.post(order.shard, order.ticket, Posted { state: order.state, pay_by });
+}
+
+fn queued(waiting: &orders::Waiting) -> Waiting {
+    let orders::Waiting { shard, ticket, place, at, .. } = *waiting;
+    Waiting { place, shard, ticket, at }
+}
+
+fn step(counted: &Counted) -> orders::Counted<'_> {
+    match counted {
+        Counted::Opened { epoch, base } => orders::Counted::Opened { epoch: *epoch, base: *base },
+        Counted::Events { epoch, events } => orders::Counted::Events { epoch: *epoch, events },
+    }
+}
+
+fn recorded(payment: Payment) -> orders::Payment {
+    let Payment { payment_id, order_id, amount_minor, currency } = payment;
+    // A negative amount is no order's price.
+    let amount = u64::try_from(amount_minor).unwrap_or(u64::MAX);
+    orders::Payment { id: payment_id, order_id, amount, currency, at: now_ms() }
+}
