@@ -1,7 +1,7 @@
 //! Sends a crowd against a server, or against a bare responder inside this process to see what the crowd costs:
 //!
 //! ```text
-//! cargo run --release -p flashsale-buyers --example crowd -- BUYERS STOCK [ADDRESS SALE ITEM]
+//! cargo run --release -p flashsale-buyers --example crowd -- BUYERS STOCK [ADDRESS|- [SALE ITEM SECRET SPREAD_MS THREADS SEED]]
 //! ```
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let number = |i: usize, default: u64| args.get(i).map_or(Ok(default), |a| a.parse());
     let (buyers, stock) = (number(0, 500_000)?, number(1, 10_000)?);
     let text = |i: usize, default: &str| args.get(i).map_or_else(|| default.to_owned(), Clone::clone);
-    let address = match args.get(2) {
+    let address = match args.get(2).filter(|a| *a != "-") {
         Some(address) => address.parse()?,
         None => bare_responder(stock),
     };
@@ -80,6 +80,7 @@ fn bare_responder(stock: u64) -> SocketAddr {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let sold = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
             while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).unwrap();
                 let sold = std::sync::Arc::clone(&sold);
                 tokio::spawn(async move { respond(stream, stock, &sold).await });
             }
