@@ -14,14 +14,14 @@ use flashsale_core::order::{OrderEvent, State, step};
 use sqlx::AssertSqlSafe;
 
 /// What became of a wish to cancel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancelled {
     /// The order is closed, by this call or before.
     Closed {
         /// Why it was closed.
         reason: ReleaseReason,
-        /// The order as it was before this call; `None` if this call changed nothing.
-        now: Option<OrderRow>,
+        /// Whether it was closed before: this call changed nothing.
+        again: bool,
     },
     /// The order is paid: it stays.
     Paid,
@@ -75,16 +75,13 @@ impl Orders {
             Err(_) => Ok(Cancelled::Paid),
             Ok((State::Closed(reason), effects)) => {
                 if effects.is_empty() {
-                    return Ok(Cancelled::Closed { reason, now: None });
+                    return Ok(Cancelled::Closed { reason, again: true });
                 }
                 self.close_row(&mut tx, &order, reason, now).await?;
                 self.after_close(&mut tx, std::slice::from_ref(&order), reason, now)
                     .await?;
                 self.commit(tx).await?;
-                Ok(Cancelled::Closed {
-                    reason,
-                    now: Some(order),
-                })
+                Ok(Cancelled::Closed { reason, again: false })
             }
             Ok((other, _)) => Err(self.broken(&format!("closing an order led to {other:?}"))),
         }

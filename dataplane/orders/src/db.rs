@@ -43,6 +43,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 const READERS_MAX: u32 = 4;
 /// Prepared statements kept per connection; all that this crate has, in all their sizes.
 const STATEMENTS_MAX: usize = 256;
+/// Rows of an answer that may wait to be taken: few switches between the two threads.
+const ROWS_AHEAD: usize = 1024;
 /// Pages in the write-ahead log after which it is copied into the file: 16 MiB.
 const CHECKPOINT_PAGES: &str = "4000";
 /// Page cache of the writer, in KiB (negative by SQLite's convention).
@@ -56,6 +58,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
         .statement_cache_capacity(STATEMENTS_MAX)
+        .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging()
 }
 

@@ -1,12 +1,15 @@
 //! Reservations become orders when their turn has come.
 
 use crate::codec::{int, money};
+use crate::db::Tx;
 use crate::error::Result;
 use crate::messages::{Kind, NewMessage};
 use crate::orders::Orders;
-use crate::row::Columns;
+use crate::row::{OrderRow, Waiting};
 use flashsale_core::event::TicketNo;
 use flashsale_core::ids::{ItemIx, Millis, ShardId};
+use flashsale_core::order::State;
+use rustc_hash::FxHashSet;
 
 /// An order that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,73 +24,96 @@ pub struct Made {
     pub item: ItemIx,
     /// How many units.
     pub quantity: u32,
-    /// What it costs, in minor units.
-    pub amount: u64,
     /// Until when it can be paid.
     pub expires_at: Millis,
 }
 
 impl Orders {
     /// Makes orders of these reservations, to be paid within `payment_timeout` milliseconds from `now`, and
-    /// writes the handover messages. Returns those that were made: what is missing was closed before, or
-    /// made before.
+    /// writes the handover messages. Returns those that were made, in the same order: what is missing was
+    /// closed before, or made before.
     ///
     /// # Errors
     /// The database can't be written; nothing is made.
-    pub async fn make(
-        &self,
-        reservations: &[(ShardId, TicketNo)],
-        now: Millis,
-        payment_timeout: Millis,
-    ) -> Result<Vec<Made>> {
-        let expires_at = now.saturating_add(payment_timeout);
-        let mut tx = self.begin().await?;
-        let rows = self
-            .statements
-            .make
-            .fetch(&mut tx, reservations, |row, &(shard, ticket)| {
-                row.add(i64::from(shard.0));
-                row.add(i64::from(ticket.made.0));
-                row.add(int(ticket.n));
-                row.add(self.order_id(shard, ticket));
-                row.add(int(now));
-                row.add(int(expires_at));
-            })
-            .await
-            .map_err(|e| self.failed(&e))?;
-        let mut made = Vec::with_capacity(rows.len());
-        let mut messages = Vec::new();
-        for row in &rows {
-            let row = Columns(row, self);
-            let (shard, ticket) = row.ticket()?;
-            let order = Made {
-                shard,
-                ticket,
-                order_id: self.order_id(shard, ticket),
-                item: ItemIx(row.number("item")?),
-                quantity: row.number("quantity")?,
-                amount: row.number("amount")?,
-                expires_at,
-            };
-            for target in &self.sale.routes.handover {
-                let buyer = row.get("buyer")?;
-                messages.push(self.handover(target, &order, buyer, row.get("units")?, now));
-            }
-            made.push(order);
+    pub async fn make(&self, waiting: &[Waiting], now: Millis, payment_timeout: Millis) -> Result<Vec<Made>> {
+        if waiting.is_empty() {
+            return Ok(Vec::new());
         }
-        self.insert_messages(&mut tx, &messages).await?;
-        self.commit(tx).await?;
-        Ok(made)
+        let until = now.saturating_add(payment_timeout);
+        let mut tx = self.begin().await?;
+        if self.make_rows(&mut tx, waiting, now, until).await? == waiting.len() as u64 {
+            return self.finish_make(tx, waiting, now, until).await;
+        }
+        // Some don't wait any more. Which is read first, and then exactly the others are made.
+        tx.rollback().await.map_err(|e| self.failed(&e))?;
+        let mut tx = self.begin().await?;
+        let rows = self.orders_of(&mut tx, &tickets(waiting)).await?;
+        let mut reserved: FxHashSet<(ShardId, TicketNo)> = rows
+            .iter()
+            .filter(|row| row.state == State::Reserved)
+            .map(|row| (row.shard, row.ticket))
+            .collect();
+        let left: Vec<Waiting> = waiting
+            .iter()
+            .filter(|w| reserved.remove(&(w.shard, w.ticket)))
+            .copied()
+            .collect();
+        if self.make_rows(&mut tx, &left, now, until).await? != left.len() as u64 {
+            return Err(self.broken("reservations changed while they were locked"));
+        }
+        self.finish_make(tx, &left, now, until).await
     }
 
-    fn handover(&self, target: &str, order: &Made, buyer: &str, units: &str, now: Millis) -> NewMessage {
+    async fn make_rows(&self, tx: &mut Tx, waiting: &[Waiting], now: Millis, until: Millis) -> Result<u64> {
+        let make = &self.statements.make;
+        make.run(tx, waiting, |row, waiting| {
+            row.add(i64::from(waiting.shard.0));
+            row.add(i64::from(waiting.ticket.made.0));
+            row.add(int(waiting.ticket.n));
+            row.add(int(now));
+            row.add(int(until));
+        })
+        .await
+        .map_err(|e| self.failed(&e))
+    }
+
+    async fn finish_make(
+        &self,
+        mut tx: Tx,
+        waiting: &[Waiting],
+        now: Millis,
+        until: Millis,
+    ) -> Result<Vec<Made>> {
+        if !self.sale.routes.handover.is_empty() {
+            let orders = self.orders_of(&mut tx, &tickets(waiting)).await?;
+            let targets = &self.sale.routes.handover;
+            let each = orders
+                .iter()
+                .flat_map(|order| targets.iter().map(move |target| (order, target)));
+            let messages: Vec<NewMessage> = each
+                .map(|(order, target)| self.handover(target, order, now, until))
+                .collect();
+            self.insert_messages(&mut tx, &messages).await?;
+        }
+        self.commit(tx).await?;
+        let made = |w: &Waiting| Made {
+            shard: w.shard,
+            ticket: w.ticket,
+            order_id: self.order_id(w.shard, w.ticket),
+            item: w.item,
+            quantity: w.quantity,
+            expires_at: until,
+        };
+        Ok(waiting.iter().map(made).collect())
+    }
+
+    fn handover(&self, target: &str, order: &OrderRow, now: Millis, until: Millis) -> NewMessage {
         let payload = serde_json::json!({
             "sale": self.sale.name, "namespace": self.sale.namespace,
-            "orderId": order.order_id, "buyer": buyer,
+            "orderId": self.order_id(order.shard, order.ticket), "buyer": order.buyer,
             "item": self.item_id(order.item), "quantity": order.quantity,
-            "shard": order.shard.0, "units": units,
             "amount": money(order.amount, self.sale.decimals), "currency": self.sale.currency,
-            "payByMs": order.expires_at,
+            "payByMs": until,
         });
         NewMessage::new(Kind::Handover, target, &payload, now)
     }
@@ -96,4 +122,8 @@ impl Orders {
     pub(crate) fn item_id(&self, item: ItemIx) -> &str {
         self.sale.items.get(item.ix()).map_or("", |i| &i.id)
     }
+}
+
+fn tickets(waiting: &[Waiting]) -> Vec<(ShardId, TicketNo)> {
+    waiting.iter().map(|w| (w.shard, w.ticket)).collect()
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sale::{LoadState, Sale, TicketSecret};
 use crate::statements::Statements;
 use flashsale_core::event::TicketNo;
-use flashsale_core::ids::ShardId;
+use flashsale_core::ids::{SaleUid, ShardId};
 use sqlx::Row as _;
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ impl Orders {
             place: place.into(),
             id,
             secret,
-            statements: Statements::new(id),
+            statements: Statements::new(id, &order_id_prefix(sale.uid)),
             sale,
         })
     }
@@ -77,13 +77,8 @@ impl Orders {
     /// another one for every reservation of every sale.
     #[must_use]
     pub fn order_id(&self, shard: ShardId, ticket: TicketNo) -> String {
-        let prefix = self.order_id_prefix();
+        let prefix = order_id_prefix(self.sale.uid);
         format!("{prefix}{}-{}-{}", shard.0, ticket.made.0, ticket.n)
-    }
-
-    /// 48 bits of the sale's uid and a dash.
-    pub(crate) fn order_id_prefix(&self) -> String {
-        format!("{:012x}-", self.sale.uid.0 >> 80)
     }
 
     /// Whether the stock was loaded.
@@ -160,6 +155,11 @@ impl Orders {
     pub(crate) fn broken(&self, what: &str) -> Error {
         Error::new(ErrorKind::Broken, &self.place, what)
     }
+}
+
+/// What all order ids of a sale begin with: 48 bits of its uid, and a dash.
+pub(crate) fn order_id_prefix(uid: SaleUid) -> String {
+    format!("{:012x}-", uid.0 >> 80)
 }
 
 /// The file meant by `target`.

@@ -5,7 +5,7 @@ use crate::codec::{int, money};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::messages::{Kind, NewMessage};
-use crate::orders::Orders;
+use crate::orders::{Orders, order_id_prefix};
 use crate::row::{Columns, OrderRow};
 use flashsale_core::event::TicketNo;
 use flashsale_core::ids::{Epoch, Millis, ShardId};
@@ -231,7 +231,7 @@ impl Orders {
         } else {
             (Kind::Paid, &routes.paid)
         };
-        let message = |target: &Box<str>| {
+        let message = |target: &str| {
             let payload = serde_json::json!({
                 "sale": self.sale.name, "namespace": self.sale.namespace,
                 "orderId": payment.order_id, "paymentId": payment.id, "buyer": order.buyer,
@@ -241,13 +241,13 @@ impl Orders {
             });
             NewMessage::new(kind, target, &payload, payment.at)
         };
-        targets.iter().map(message).collect()
+        targets.iter().map(|target| message(target)).collect()
     }
 
     /// The reservation that an order id of this sale names.
     #[must_use]
     pub fn ticket_of(&self, order_id: &str) -> Option<(ShardId, TicketNo)> {
-        let mut parts = order_id.strip_prefix(&self.order_id_prefix())?.split('-');
+        let mut parts = order_id.strip_prefix(&order_id_prefix(self.sale.uid))?.split('-');
         let (shard, made, n) = (parts.next()?, parts.next()?, parts.next()?);
         let ticket = TicketNo {
             made: Epoch(made.parse().ok()?),

@@ -17,7 +17,7 @@ pub(crate) struct Statements {
     pub(crate) delete_releases: Bulk,
     /// shard, made, n
     pub(crate) select_orders: Bulk,
-    /// shard, made, n, order id, ordered_at, expires_at
+    /// shard, made, n, ordered_at, expires_at
     pub(crate) make: Bulk,
     /// id, kind, target, payload, created_at, next_at
     pub(crate) insert_messages: Bulk,
@@ -32,7 +32,8 @@ pub(crate) const ORDER_COLUMNS: &str = "shard, made, n, buyer, item, quantity, u
      state, reason, reserved_at, ordered_at, expires_at, paid_at, closed_at, order_id";
 
 impl Statements {
-    pub(crate) fn new(sale: i64) -> Self {
+    /// `id_prefix` begins all order ids of the sale: hexadecimal digits and a dash.
+    pub(crate) fn new(sale: i64, id_prefix: &str) -> Self {
         Self {
             insert_orders: Bulk::new(
                 "INSERT INTO orders (sale, shard, made, n, buyer, item, quantity, units, request_key, place, \
@@ -70,13 +71,14 @@ impl Statements {
                 ),
             ),
             make: Bulk::new(
-                "WITH v (sale, shard, made, n, new_id, at, until) AS (VALUES",
-                typed(sale, &["BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT"]),
-                ") UPDATE orders SET state = 'pending', order_id = v.new_id, ordered_at = v.at, \
-                 expires_at = v.until FROM v WHERE orders.sale = v.sale AND orders.shard = v.shard \
-                 AND orders.made = v.made AND orders.n = v.n AND orders.state = 'reserved' \
-                 RETURNING orders.shard, orders.made, orders.n, orders.buyer, orders.item, orders.quantity, \
-                 orders.units, orders.amount",
+                "WITH v (sale, shard, made, n, at, until) AS (VALUES",
+                typed(sale, &["BIGINT"; 5]),
+                format!(
+                    ") UPDATE orders SET state = 'pending', ordered_at = v.at, expires_at = v.until, order_id = \
+                     '{id_prefix}' || orders.shard || '-' || orders.made || '-' || orders.n \
+                     FROM v WHERE orders.sale = v.sale AND orders.shard = v.shard \
+                     AND orders.made = v.made AND orders.n = v.n AND orders.state = 'reserved'"
+                ),
             ),
             insert_messages: Bulk::new(
                 "INSERT INTO messages (sale, id, kind, target, payload, created_at, next_at) VALUES",

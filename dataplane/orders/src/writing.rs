@@ -78,7 +78,7 @@ impl<'w, 'a> Writing<'w, 'a> {
         if self.watch {
             self.inserts_tickets.insert((order.shard, order.event.ticket()));
             let units = live_units(order.shard, order.event.ticket(), order.reservation);
-            self.inserts_units.extend(units.map(|u| u.place()));
+            self.inserts_units.extend(units.map(LiveUnit::place));
         }
         self.inserts.push(order);
     }

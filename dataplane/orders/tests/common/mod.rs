@@ -4,7 +4,9 @@
 use flashsale_core::event::{Change, Event, ReleaseReason, Reservation, TicketNo};
 use flashsale_core::ids::{BuyerKey, Epoch, ItemIx, SaleUid, ShardId};
 use flashsale_core::units::UnitRange;
-use flashsale_orders::{Applied, Counted, Orders, Payment, Routes, Sale, SaleItem, ShardBatch, TicketSecret};
+use flashsale_orders::{
+    Applied, Counted, Orders, Payment, Routes, Sale, SaleItem, ShardBatch, TicketSecret, Waiting,
+};
 use std::path::Path;
 
 pub const UID: SaleUid = SaleUid(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
@@ -107,5 +109,17 @@ pub fn payment(orders: &Orders, id: &str, n: u64, at: u64) -> Payment {
         amount: 69_900,
         currency: "EUR".into(),
         at,
+    }
+}
+
+/// Event `n` as the lanes have it.
+pub fn waiting(n: u64) -> Waiting {
+    Waiting {
+        shard: SHARD,
+        ticket: ticket(n),
+        item: ItemIx(0),
+        quantity: 1,
+        place: n as u32,
+        at: 10 + n,
     }
 }
