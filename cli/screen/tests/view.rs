@@ -100,7 +100,7 @@ fn trend(live: &Live) -> Trend {
     let mut trend = Trend::default();
     for i in 0..60 {
         let mut past = live.clone();
-        past.now_ms -= 60 - i;
+        past.now_ms += i;
         past.rates.requests_per_second = 1_200.0 * i as f64;
         past.rates.won_per_second = 9_000.0 - 140.0 * i as f64;
         past.rates.orders_per_second = 8_000.0;
