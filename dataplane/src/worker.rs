@@ -7,7 +7,7 @@ mod queues;
 
 pub use delivery::Delivery;
 pub use intake::{Counted, Intake, IntakeError};
-pub use queues::{Queues, Waiting};
+pub use queues::Queues;
 
 use crate::board::Posted;
 use crate::clock::now_ms;
@@ -114,7 +114,7 @@ impl Worker {
             })
             .await?;
         for waiting in &recovered.waiting {
-            queues.push(waiting.item, queued(waiting));
+            queues.push(*waiting);
         }
         let now = Instant::now();
         Ok(Self {
@@ -214,7 +214,7 @@ impl Worker {
             add(&self.shared.counters.reserved, shard.reserved.len() as u64);
             add(&self.shared.counters.dead_events, shard.dead.len() as u64);
             for waiting in &shard.reserved {
-                self.queues.push(waiting.item, queued(waiting));
+                self.queues.push(*waiting);
                 self.post(waiting.shard, waiting.ticket, State::Reserved, 0);
             }
             for (ticket, poison) in &shard.dead {
@@ -229,10 +229,9 @@ impl Worker {
     async fn make(&mut self, seconds: f64) -> Result<(), WorkerError> {
         let turn = self.queues.take(seconds);
         if !turn.is_empty() {
-            let keys: Vec<Key> = turn.iter().map(|w| (w.shard, w.ticket)).collect();
             let timeout = self.shared.sale.payment_timeout.as_millis() as u64;
             let made = loop {
-                match self.orders.make(&keys, now_ms(), timeout).await {
+                match self.orders.make(&turn, now_ms(), timeout).await {
                     Ok(made) => break made,
                     Err(error) if error.kind().may_pass() => tokio::time::sleep(RETRY_AFTER).await,
                     Err(error) => return Err(error.into()),
@@ -419,11 +418,6 @@ impl Worker {
 fn post(shared: &Shared, order: &OrderRow) {
     let pay_by = order.expires_at.unwrap_or(0);
     shared.board.post(order.shard, order.ticket, Posted { state: order.state, pay_by });
-}
-
-fn queued(waiting: &orders::Waiting) -> Waiting {
-    let orders::Waiting { shard, ticket, place, at, .. } = *waiting;
-    Waiting { place, shard, ticket, at }
 }
 
 fn step(counted: &Counted) -> orders::Counted<'_> {

@@ -3,26 +3,44 @@
 use flashsale_core::event::TicketNo;
 use flashsale_core::ids::{ItemIx, Millis, ShardId};
 use flashsale_core::lanes::{self, Forecast, Lane};
-use std::cmp::Reverse;
+use flashsale_orders::Waiting;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-/// A reservation that waits for its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Waiting {
-    /// Its place in the item's queue.
-    pub place: u32,
-    /// Its shard.
-    pub shard: ShardId,
-    /// Its ticket.
-    pub ticket: TicketNo,
-    /// When it was made.
-    pub at: Millis,
+/// In order of place; the rest only decides between equals.
+#[derive(Debug, Clone, Copy)]
+struct Queued(Waiting);
+
+impl Queued {
+    fn rank(&self) -> (u32, Millis, ShardId, TicketNo) {
+        (self.0.place, self.0.at, self.0.shard, self.0.ticket)
+    }
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank() == other.rank()
+    }
+}
+
+impl Eq for Queued {}
+
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
 }
 
 /// All lanes, and how much may be taken from them now.
 #[derive(Debug)]
 pub struct Queues {
-    lanes: Vec<BinaryHeap<Reverse<Waiting>>>,
+    lanes: Vec<BinaryHeap<Reverse<Queued>>>,
     served: Vec<u32>,
     per_second: f64,
     allowance: f64,
@@ -44,8 +62,8 @@ impl Queues {
     }
 
     /// A reservation joins its item's lane.
-    pub fn push(&mut self, item: ItemIx, waiting: Waiting) {
-        self.lanes[item.ix()].push(Reverse(waiting));
+    pub fn push(&mut self, waiting: Waiting) {
+        self.lanes[waiting.item.ix()].push(Reverse(Queued(waiting)));
     }
 
     /// Takes those whose turn it is, `seconds` after the last time.
@@ -56,7 +74,7 @@ impl Queues {
         let mut taken = Vec::new();
         for ((lane, share), served) in self.lanes.iter_mut().zip(shares).zip(&mut self.served) {
             for _ in 0..share {
-                let Some(Reverse(waiting)) = lane.pop() else { break };
+                let Some(Reverse(Queued(waiting))) = lane.pop() else { break };
                 *served = (*served).max(waiting.place);
                 taken.push(waiting);
             }
@@ -66,9 +84,9 @@ impl Queues {
     }
 
     fn situation(&self) -> Vec<Lane> {
-        let lane = |lane: &BinaryHeap<Reverse<Waiting>>| Lane {
+        let lane = |lane: &BinaryHeap<Reverse<Queued>>| Lane {
             waiting: lane.len() as u32,
-            oldest: lane.peek().map_or(0, |Reverse(first)| first.at),
+            oldest: lane.peek().map_or(0, |Reverse(first)| first.0.at),
         };
         self.lanes.iter().map(lane).collect()
     }
@@ -94,7 +112,7 @@ impl Queues {
     /// The reservation time of the one that has waited longest.
     #[must_use]
     pub fn oldest(&self) -> Option<Millis> {
-        self.lanes.iter().filter_map(|lane| lane.peek()).map(|Reverse(first)| first.at).min()
+        self.lanes.iter().filter_map(|lane| lane.peek()).map(|Reverse(first)| first.0.at).min()
     }
 
     /// When those who wait become orders.
@@ -111,13 +129,13 @@ mod tests {
 
     fn waiting(place: u32) -> Waiting {
         let ticket = TicketNo { made: Epoch(1), n: u64::from(place) };
-        Waiting { place, shard: ShardId(0), ticket, at: u64::from(place) }
+        Waiting { shard: ShardId(0), ticket, item: ItemIx(0), quantity: 1, place, at: u64::from(place) }
     }
 
     #[test]
     fn the_set_rate_is_held_whatever_the_ticks() {
         let mut queues = Queues::new(1, 6_000);
-        (1..=10_000).for_each(|place| queues.push(ItemIx(0), waiting(place)));
+        (1..=10_000).for_each(|place| queues.push(waiting(place)));
         let ticks = [0.013, 0.07, 0.002, 0.1, 0.05];
         let taken: usize = ticks.iter().cycle().take(500).map(|t| queues.take(*t).len()).sum();
         let seconds: f64 = ticks.iter().sum::<f64>() * 100.0;
@@ -127,7 +145,7 @@ mod tests {
     #[test]
     fn places_are_served_in_order_whatever_the_order_of_arrival() {
         let mut queues = Queues::new(1, 60_000);
-        [3, 1, 2].into_iter().for_each(|place| queues.push(ItemIx(0), waiting(place)));
+        [3, 1, 2].into_iter().for_each(|place| queues.push(waiting(place)));
         let places: Vec<u32> = queues.take(1.0).iter().map(|w| w.place).collect();
         assert_eq!(places, [1, 2, 3]);
         assert_eq!(queues.served(), [3]);
@@ -136,7 +154,7 @@ mod tests {
     #[test]
     fn a_pause_is_not_followed_by_a_burst() {
         let mut queues = Queues::new(1, 6_000);
-        (1..=10_000).for_each(|place| queues.push(ItemIx(0), waiting(place)));
+        (1..=10_000).for_each(|place| queues.push(waiting(place)));
         assert!(queues.take(60.0).len() <= 50);
     }
 }
