@@ -56,9 +56,15 @@ round() { # name pid port
   awk -v name="$1" -v r="$requests" -v t=$((after - before)) -v rate="$rate" \
     'BEGIN { printf "%-6s %9.0f requests/s  %6.2f CPU-us/request\n", name, rate, t * 10000 / r }' | tee -a "$work/rounds"
 }
-for _ in $(seq "$rounds"); do
-  round nginx "$nginx" "$nginx_port"
-  round ours "$ours" "$our_port"
+for turn in $(seq "$rounds"); do
+  # Each goes first in turn, so that a load that comes and goes favours neither.
+  if ((turn % 2)); then
+    round nginx "$nginx" "$nginx_port"
+    round ours "$ours" "$our_port"
+  else
+    round ours "$ours" "$our_port"
+    round nginx "$nginx" "$nginx_port"
+  fi
 done
 python3 - "$work/rounds" <<'PY'
 import statistics, sys

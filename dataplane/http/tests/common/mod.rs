@@ -18,7 +18,6 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What tests and the service under test share.
-
 pub(crate) struct Gate {
     /// `/hold` is answered once per permit.
     pub(crate) permits: Semaphore,
