@@ -1,22 +1,23 @@
 //! All buyers of one thread: who does what next. No I/O here; the driver sends what is ready and hands in answers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::answer::{Answer, Problem, SaleView};
+use crate::answer::{Answer, SaleView};
 use crate::buyer::{Buyer, Counted, Word};
 use crate::clock::Clock;
 use crate::config::CrowdConfig;
-use crate::history::{History, Kind, Line, kind_of};
+use crate::history::{History, Kind};
 use crate::ledger::Ticket;
-use crate::plan::{Plan, write_name};
+use crate::patience::Parked;
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::schedule::{NONE, Op, Schedule, Step};
 use crate::seed::{mix, unit};
-use crate::verify::{VIOLATIONS_MAX, Violation, ViolationKind};
-use crate::watch::{WATCH_NS, Watch};
-use crate::wire::{Payment, Wire, write_key};
+use crate::verify::Violation;
+use crate::watch::Watch;
+use crate::wire::{Payment, Wire};
 
 /// First pause before a retry, in milliseconds; it doubles …
 const BACKOFF_MS_MIN: u64 = 50;
@@ -26,17 +27,6 @@ const BACKOFF_MS_MAX: u64 = 2_000;
 const RETRY_AFTER_MS_MAX: u64 = 30_000;
 /// Keys of ordinary tries lie below; a key with this bit belongs to "asks again with another key".
 pub(crate) const OTHER_KEY: u8 = 0x80;
-/// Kinds of unexpected answers told apart at most.
-const UNEXPECTED_MAX: usize = 64;
-
-/// Patient buyers who wait for stock of one item.
-#[derive(Default)]
-struct Parked {
-    /// How many looks had found stock when these began to wait.
-    sightings: u64,
-    /// Each with the end of their patience, the first to lose it in front.
-    waiting: VecDeque<(u32, u64)>,
-}
 
 /// The buyers of one thread.
 pub(crate) struct Agent {
@@ -54,16 +44,16 @@ pub(crate) struct Agent {
     pub(crate) winners: Vec<u64>,
     pub(crate) history: Option<History>,
     pub(crate) wire: Wire,
-    latencies_us: Vec<u64>,
-    parked: Vec<Parked>,
+    pub(crate) latencies_us: Vec<u64>,
+    pub(crate) parked: Vec<Parked>,
     /// This thread's place among `threads`.
-    thread: u32,
+    pub(crate) thread: u32,
     threads: u32,
     unfinished: usize,
-    watch_due_ns: u64,
-    watching: bool,
-    name: Vec<u8>,
-    key: Vec<u8>,
+    pub(crate) watch_due_ns: u64,
+    pub(crate) watching: bool,
+    pub(crate) name: Vec<u8>,
+    pub(crate) key: Vec<u8>,
 }
 
 impl Agent {
@@ -128,50 +118,6 @@ impl Agent {
             self.progress.arrived.fetch_add(arrived, Relaxed);
         }
         self.schedule.release(now_ns);
-    }
-
-    /// The slow part of a tick: latencies to everybody's view, patient buyers, the shared look.
-    pub(crate) fn tick(&mut self, now_ns: u64) {
-        self.progress.record(&mut self.latencies_us);
-        for item in 0..self.parked.len() {
-            let (sightings, over) = (self.watch.sightings(item), self.watch.is_over());
-            let new_sighting = std::mem::replace(&mut self.parked[item].sightings, sightings) != sightings;
-            let wakes = |&mut (_, until_ns): &mut (u32, u64)| new_sighting || over || until_ns <= now_ns;
-            while let Some((buyer, _)) = self.parked[item].waiting.pop_front_if(wakes) {
-                self.wake(buyer, new_sighting && !over, now_ns);
-            }
-        }
-        let anybody = self.progress.patient.load(Relaxed) > 0;
-        if self.thread == 0 && anybody && !self.watching && now_ns >= self.watch_due_ns {
-            self.watching = true;
-            self.schedule.push_ready(Step::new(Op::Watch, NONE, now_ns));
-        }
-    }
-
-    /// A patient buyer waits for stock.
-    pub(crate) fn park(&mut self, buyer: u32, now_ns: u64) {
-        let until_ns = now_ns + self.config.patience.as_nanos() as u64;
-        let item = usize::from(self.plans[buyer as usize].item);
-        let state = &mut self.buyers[buyer as usize];
-        state.parked = true;
-        state.pending += 1;
-        if self.parked[item].waiting.is_empty() {
-            self.parked[item].sightings = self.watch.sightings(item);
-        }
-        self.parked[item].waiting.push_back((buyer, until_ns));
-        self.progress.patient.fetch_add(1, Relaxed);
-    }
-
-    fn wake(&mut self, buyer: u32, tries: bool, now_ns: u64) {
-        self.progress.patient.fetch_sub(1, Relaxed);
-        let state = &mut self.buyers[buyer as usize];
-        state.parked = false;
-        let has_ticket = state.counted != Counted::NotYet;
-        if tries && !has_ticket {
-            state.tries += 1;
-            self.buy_anew(buyer, now_ns);
-        }
-        self.step_done(buyer);
     }
 
     /// A new click within the next second; being a new one, it carries a new key.
@@ -269,11 +215,6 @@ impl Agent {
         self.step_done(step.buyer);
     }
 
-    fn watch_ended(&mut self, now_ns: u64) {
-        self.watching = false;
-        self.watch_due_ns = now_ns + WATCH_NS;
-    }
-
     /// Sends a step again later, or gives up on it.
     pub(crate) fn retry(&mut self, step: Step, wait_ms: Option<u64>, word: Word, now_ns: u64) {
         let attempt = step.attempt + 1;
@@ -314,7 +255,7 @@ impl Agent {
         self.schedule.push_ready(step);
     }
 
-    fn step_done(&mut self, buyer: u32) {
+    pub(crate) fn step_done(&mut self, buyer: u32) {
         let state = &mut self.buyers[buyer as usize];
         state.pending -= 1;
         if state.pending == 0 {
@@ -363,90 +304,6 @@ impl Agent {
     pub(crate) fn record_latency(&mut self, step: &Step, now_ns: u64) {
         self.latencies_us
             .push(now_ns.saturating_sub(step.intended_ns) / 1_000);
-    }
-
-    /// Counts an answer nobody expects.
-    pub(crate) fn unexpected(&mut self, step: &Step, answer: &Answer<'_>) {
-        let problem = Problem::of(answer.body);
-        *self.unexpected_entry(format!("{} {} {}", step.op.name(), answer.status, problem.name())) += 1;
-    }
-
-    /// Counts bytes that are no answer; the connection is given up.
-    pub(crate) fn broken_answer(&mut self, why: &str) {
-        *self.unexpected_entry(format!("broken answer: {why}")) += 1;
-    }
-
-    fn unexpected_entry(&mut self, what: String) -> &mut u64 {
-        let full = self.unexpected.len() >= UNEXPECTED_MAX && !self.unexpected.contains_key(&what);
-        self.unexpected
-            .entry(if full { "others".to_owned() } else { what })
-            .or_default()
-    }
-
-    pub(crate) fn violation(&mut self, kind: ViolationKind, step: &Step, detail: String, now_ns: u64) {
-        self.progress.violations.fetch_add(1, Relaxed);
-        if self.violations.len() < VIOLATIONS_MAX {
-            let ticket = self
-                .tickets
-                .get(step.ticket as usize)
-                .map_or("", |t| &t.token)
-                .to_owned();
-            let buyer = self.name_of(step.buyer);
-            self.violations.push(Violation {
-                kind,
-                buyer,
-                ticket,
-                detail,
-                mono_ns: now_ns,
-            });
-        }
-    }
-
-    /// Writes a line of history for an answer.
-    pub(crate) fn note_answer(&mut self, step: &Step, answer: &Answer<'_>, state: &str, now_ns: u64) {
-        if self.history.is_some() {
-            self.write_names(step);
-            self.note(step, kind_of(step.op, answer.status, state), state, now_ns);
-        }
-    }
-
-    /// Needs `write_names` before.
-    fn note(&mut self, step: &Step, kind: Kind, state: &str, now_ns: u64) {
-        let Some(history) = &mut self.history else { return };
-        let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-        history.write(&Line {
-            op: step.op.name(),
-            kind,
-            buyer: text(&self.name),
-            req: if step.op == Op::Buy { text(&self.key) } else { "" },
-            ticket: self.tickets.get(step.ticket as usize).map_or("", |t| &t.token),
-            state,
-            mono_ns: now_ns,
-        });
-    }
-
-    fn write_names(&mut self, step: &Step) {
-        self.name.clear();
-        let number = self.number(step.buyer);
-        write_name(
-            &mut self.name,
-            self.config.seed,
-            number,
-            self.plans[step.buyer as usize].salt,
-        );
-        self.key.clear();
-        write_key(&mut self.key, self.config.seed, number, step.key);
-    }
-
-    pub(crate) fn name_of(&self, buyer: u32) -> String {
-        let mut name = Vec::new();
-        write_name(
-            &mut name,
-            self.config.seed,
-            self.number(buyer),
-            self.plans[buyer as usize].salt,
-        );
-        String::from_utf8_lossy(&name).into_owned()
     }
 
     /// A buyer's number in the whole crowd.

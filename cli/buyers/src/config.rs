@@ -375,3 +375,27 @@ pub enum CrowdError {
     #[error("crowd: a thread of the crowd {0}")]
     Thread(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_in_a_file_is_read_anew_each_time_and_may_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("address");
+        let address = Address::File(path.clone());
+        assert_eq!(address.now(), None);
+        std::fs::write(&path, "127.0.0.1:8080\n").unwrap();
+        assert_eq!(address.now(), Some(SocketAddr::from(([127, 0, 0, 1], 8080))));
+        std::fs::write(&path, "127.0.0.1:90").unwrap();
+        assert_eq!(address.now(), Some(SocketAddr::from(([127, 0, 0, 1], 90))));
+        std::fs::write(&path, "starting").unwrap();
+        assert_eq!(address.now(), None);
+    }
+
+    #[test]
+    fn the_payment_secret_is_not_shown() {
+        assert!(!format!("{:?}", PaymentSecret::new("hunter2")).contains("hunter2"));
+    }
+}

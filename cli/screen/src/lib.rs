@@ -21,6 +21,9 @@ mod view;
 #[cfg(feature = "terminal")]
 mod words;
 
+pub use live::Live;
+pub use report::{Audit, Check, Report, ReportBuyers, ReportItem, ReportLatency};
+
 #[cfg(feature = "terminal")]
 pub use crowd::{CrowdProgress, Quantiles};
 #[cfg(feature = "terminal")]
