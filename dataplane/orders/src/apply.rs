@@ -119,7 +119,7 @@ impl Orders {
     }
 
     async fn write_effects(&self, tx: &mut Tx, effects: &[Effect<'_>]) -> Result<Done> {
-        let known = self.released_orders(tx, effects).await?;
+        let mut known = self.released_orders(tx, effects).await?;
         let mut writing = Writing::new(self, tx, !known.is_empty());
         for effect in effects {
             match *effect {
@@ -133,8 +133,11 @@ impl Orders {
                     Err(poison) => writing.refuse(shard, event, reservation, poison).await?,
                 },
                 Effect::Release(shard, event, ticket, reason) => {
-                    let order = known.get(&(shard, ticket));
-                    writing.release(shard, event, (ticket, reason), order).await?;
+                    // What was read before the batch is true once: the release itself changes it.
+                    let order = known.remove(&(shard, ticket));
+                    writing
+                        .release(shard, event, (ticket, reason), order.as_ref())
+                        .await?;
                 }
             }
         }

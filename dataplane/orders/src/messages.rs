@@ -9,7 +9,7 @@ use crate::row::Columns;
 use flashsale_core::ids::Millis;
 
 /// What a message tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// An order was made.
     Handover,

@@ -53,9 +53,8 @@ pub(crate) struct Writing<'w, 'a> {
     inserts: Vec<NewOrder<'a>>,
     frees: Vec<(ShardId, TicketNo)>,
     freed: Vec<LiveUnit>,
-    /// Whether the batch releases anything: only then the two sets below are needed.
+    /// Whether the batch releases anything: only then the set below is needed.
     watch: bool,
-    inserts_tickets: FxHashSet<(ShardId, TicketNo)>,
     inserts_units: FxHashSet<(ShardId, u16, u32)>,
 }
 
@@ -69,14 +68,12 @@ impl<'w, 'a> Writing<'w, 'a> {
             frees: Vec::new(),
             freed: Vec::new(),
             watch,
-            inserts_tickets: FxHashSet::default(),
             inserts_units: FxHashSet::default(),
         }
     }
 
     pub(crate) fn reserve(&mut self, order: NewOrder<'a>) {
         if self.watch {
-            self.inserts_tickets.insert((order.shard, order.event.ticket()));
             let units = live_units(order.shard, order.event.ticket(), order.reservation);
             self.inserts_units.extend(units.map(LiveUnit::place));
         }
@@ -145,7 +142,6 @@ impl<'w, 'a> Writing<'w, 'a> {
     async fn flush(&mut self) -> Result<()> {
         self.flush_frees().await?;
         let inserts = std::mem::take(&mut self.inserts);
-        self.inserts_tickets.clear();
         self.inserts_units.clear();
         if inserts.is_empty() {
             return Ok(());
