@@ -1,11 +1,14 @@
 //! Random histories against a simple reference that is built on `order::step` alone.
 
+// A test's helper fails by panicking, as the test itself does.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::*;
 use flashsale_core::event::{Event, ReleaseReason};
 use flashsale_core::order::{OrderEffect, OrderEvent, State, step};
-use flashsale_orders::{Cancelled, Kind, Orders, PaymentOutcome, PaymentRefusal};
+use flashsale_orders::{Cancelled, Kind, OrderRow, Orders, PaymentOutcome, PaymentRefusal};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,12 +90,10 @@ impl Reference {
             reserved_as(n, reservation)
         });
         let mut state = State::Reserved;
-        if self.live.contains_key(&unit) {
+        if *self.live.entry(unit).or_insert(n) != n {
             // Refused by the index; its units are quarantined, so the release that follows is not asked for.
             state = step(state, OrderEvent::Close(ReleaseReason::Refused)).unwrap().0;
             self.dead.insert(n);
-        } else {
-            self.live.insert(unit, n);
         }
         let order = Order {
             state,
@@ -205,38 +206,38 @@ async fn run(orders: &Orders, reference: &mut Reference, op: Op) {
             assert_eq!(answer, expected);
         }
         Op::Expire(limit) => {
-            let closed = orders.expire(reference.now, limit).await.unwrap();
             let now = reference.now;
+            let closed = orders.expire(now, limit).await.unwrap();
             let due = |o: &Order| o.expires_at.filter(|at| o.state == State::Pending && *at <= now);
-            let times = |list: &[u64], r: &Reference| -> Vec<_> {
-                list.iter().map(|n| r.orders[n].expires_at).collect()
-            };
-            let expected = reference.oldest(limit, due);
-            let mut closed: Vec<u64> = closed.iter().map(|o| o.ticket.n).collect();
-            closed.sort_by_key(|n| (reference.orders[n].expires_at, *n));
-            // Equal deadlines may be closed in any order: follow what was chosen.
-            assert_eq!(times(&closed, reference), times(&expected, reference));
-            close(reference, &closed, ReleaseReason::Unpaid);
+            sweep(reference, &closed, ReleaseReason::Unpaid, limit, due);
         }
         Op::Backlog { age, limit } => {
             let before = reference.now.saturating_sub(age);
             let closed = orders.close_backlog(before, reference.now, limit).await.unwrap();
             let due = |o: &Order| Some(o.reserved_at).filter(|at| o.state == State::Reserved && *at < before);
-            let times = |list: &[u64], r: &Reference| -> Vec<_> {
-                list.iter().map(|n| r.orders[n].reserved_at).collect()
-            };
-            let expected = reference.oldest(limit, due);
-            let mut closed: Vec<u64> = closed.iter().map(|o| o.ticket.n).collect();
-            closed.sort_by_key(|n| (reference.orders[n].reserved_at, *n));
-            assert_eq!(times(&closed, reference), times(&expected, reference));
-            close(reference, &closed, ReleaseReason::Backlog);
+            sweep(reference, &closed, ReleaseReason::Backlog, limit, due);
         }
     }
 }
 
-fn close(reference: &mut Reference, list: &[u64], reason: ReleaseReason) {
-    for n in list {
-        let effects = reference.step(*n, OrderEvent::Close(reason));
+/// The reference closes what the database chose, which must be the `limit` oldest that are `due`. Of equal
+/// times any may come first.
+fn sweep(
+    reference: &mut Reference,
+    closed: &[OrderRow],
+    reason: ReleaseReason,
+    limit: u32,
+    due: impl Fn(&Order) -> Option<u64>,
+) {
+    let times = |list: &[u64]| {
+        let mut times: Vec<_> = list.iter().map(|n| due(&reference.orders[n])).collect();
+        times.sort_unstable();
+        times
+    };
+    let closed: Vec<u64> = closed.iter().map(|o| o.ticket.n).collect();
+    assert_eq!(times(&closed), times(&reference.oldest(limit, &due)));
+    for n in closed {
+        let effects = reference.step(n, OrderEvent::Close(reason));
         assert_eq!(effects, Some(&[OrderEffect::Release(reason)][..]), "order {n}");
     }
 }
@@ -274,7 +275,7 @@ async fn pay(orders: &Orders, reference: &mut Reference, id: u8, n: u64) {
 
 async fn compare(orders: &Orders, reference: &Reference) {
     let mut rows = BTreeMap::new();
-    let keep = |o: flashsale_orders::OrderRow| {
+    let keep = |o: OrderRow| {
         rows.insert(o.ticket.n, (o.state, o.expires_at));
     };
     let recovered = orders.recover(keep).await.unwrap();
