@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 /// Explain every unit of a sale that isn't being served; exit 1 if anything doesn't add up.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The sale's data directory
     #[arg(long, default_value = "flashsale-data")]
     data: PathBuf,
@@ -19,8 +19,11 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let overrides = Overrides { buyers: Some(EffectiveBuyers::development()), ..Overrides::default() };
+pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
+    let overrides = Overrides {
+        buyers: Some(EffectiveBuyers::development()),
+        ..Overrides::default()
+    };
     let prepared = DataDir::new(args.data).load(&overrides)?;
     let (verdict, totals, _) = audit_closed(&prepared.dir, &prepared.sale, serde_json::Value::Null).await?;
     let report = report::of_audit(&prepared.sale, &verdict, &totals);
@@ -29,5 +32,9 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
     } else {
         print!("{}", flashsale_screen::settlement(&report));
     }
-    Ok(if verdict.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if verdict.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

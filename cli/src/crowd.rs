@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// How buyers choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum SkewArg {
+pub(crate) enum SkewArg {
     /// Evenly over items and shards
     Uniform,
     /// A few items and a few shards are hot
@@ -23,29 +23,38 @@ pub enum SkewArg {
 
 /// What the command line says of the crowd.
 #[derive(Debug, clap::Args)]
-pub struct CrowdArgs {
+pub(crate) struct CrowdArgs {
     /// Send so many simulated buyers over real HTTP
     #[arg(long, value_name = "N")]
-    pub buyers: Option<u32>,
+    pub(crate) buyers: Option<u32>,
     /// How they fall on items and shards
     #[arg(long, default_value = "uniform", requires = "buyers")]
-    pub skew: SkewArg,
+    pub(crate) skew: SkewArg,
     /// Decides everything about each of them
     #[arg(long, default_value_t = 1, requires = "buyers")]
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// 95 % of them arrive within this time of the opening
     #[arg(long, default_value = "3s", value_parser = crate::up::duration, requires = "buyers")]
-    pub spread: Duration,
+    pub(crate) spread: Duration,
     /// Write what they were told, as JSON lines
     #[arg(long, value_name = "FILE", requires = "buyers")]
-    pub history: Option<PathBuf>,
+    pub(crate) history: Option<PathBuf>,
 }
 
 /// The exponent of a crowd's Zipf distribution: the second choice is chosen about half as often as the first.
 const ZIPF_EXPONENT: f64 = 1.0;
 
+/// So many of those who are told "sold out" wait for units that come back; enough to take them all.
+const PATIENT_SHARE: f64 = 0.12;
+
 /// The crowd for a sale served at `address`.
-pub fn crowd(args: &CrowdArgs, buyers: u32, sale: &Sale, address: SocketAddr, secret: &str) -> Result<Crowd, Failure> {
+pub(crate) fn crowd(
+    args: &CrowdArgs,
+    buyers: u32,
+    sale: &Sale,
+    address: SocketAddr,
+    secret: &str,
+) -> Result<Crowd, Failure> {
     let items = sale.items.iter().map(|item| Item {
         id: item.id.clone(),
         stock: u64::from(item.stock),
@@ -53,7 +62,10 @@ pub fn crowd(args: &CrowdArgs, buyers: u32, sale: &Sale, address: SocketAddr, se
     });
     let mut config = CrowdConfig::new(address, sale.name.as_str(), items.collect(), buyers);
     let (keys, shards) = (Keyring::new(sale.uid), sale.shards);
-    config.shards = Some(Shards { count: shards, home: Arc::new(move |id| keys.buyer(id).home(shards).0) });
+    config.shards = Some(Shards {
+        count: shards,
+        home: Arc::new(move |id| keys.buyer(id).home(shards).0),
+    });
     (config.skew, config.popularity) = match args.skew {
         SkewArg::Uniform => (Skew::Uniform, Popularity::Uniform),
         SkewArg::Zipf => (Skew::Zipf(ZIPF_EXPONENT), Popularity::Zipf(ZIPF_EXPONENT)),
@@ -63,6 +75,7 @@ pub fn crowd(args: &CrowdArgs, buyers: u32, sale: &Sale, address: SocketAddr, se
     config.spread = args.spread;
     config.opens_at_ms = sale.opens;
     config.payment_secret = Some(PaymentSecret::new(secret.as_bytes()));
+    config.shares.patient = PATIENT_SHARE;
     config.history.clone_from(&args.history);
     // Who waits for a unit that isn't paid for waits for at least one deadline, and pays within another.
     let deadline = sale.payment_timeout + Duration::from_secs(10);
@@ -73,7 +86,7 @@ pub fn crowd(args: &CrowdArgs, buyers: u32, sale: &Sale, address: SocketAddr, se
 }
 
 /// The crowd's figures for the screen.
-pub fn progress(s: &Snapshot) -> CrowdProgress {
+pub(crate) fn progress(s: &Snapshot) -> CrowdProgress {
     CrowdProgress {
         total: s.total,
         arrived: s.arrived,
@@ -88,6 +101,10 @@ pub fn progress(s: &Snapshot) -> CrowdProgress {
         paid: s.paid,
         cancelled: s.cancelled,
         violations: s.violations,
-        latency_ms: Quantiles { p50: s.latency_ms.p50, p99: s.latency_ms.p99, p999: s.latency_ms.p999 },
+        latency_ms: Quantiles {
+            p50: s.latency_ms.p50,
+            p99: s.latency_ms.p99,
+            p999: s.latency_ms.p999,
+        },
     }
 }

@@ -11,31 +11,37 @@ const FAILED: u8 = 1;
 
 /// Why a command ended.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     lines: String,
     code: u8,
 }
 
 impl Failure {
     /// Something failed.
-    pub fn new(lines: impl Into<String>) -> Self {
-        Self { lines: lines.into(), code: FAILED }
+    pub(crate) fn new(lines: impl Into<String>) -> Self {
+        Self {
+            lines: lines.into(),
+            code: FAILED,
+        }
     }
 
     /// The input is wrong; one line for each thing.
-    pub fn input(lines: impl Into<String>) -> Self {
-        Self { lines: lines.into(), code: INPUT }
+    pub(crate) fn input(lines: impl Into<String>) -> Self {
+        Self {
+            lines: lines.into(),
+            code: INPUT,
+        }
     }
 
     /// Says why, without a backtrace.
-    pub fn tell(&self) {
+    pub(crate) fn tell(&self) {
         for line in self.lines.lines() {
             eprintln!("error: {line}");
         }
     }
 
     /// The exit code.
-    pub fn code(&self) -> ExitCode {
+    pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
 }

@@ -14,7 +14,7 @@ const LISTED_MAX: u32 = 1_000;
 
 /// List or send again the messages to the shop that were given up.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// What to do
     #[command(subcommand)]
     action: Action,
@@ -37,8 +37,11 @@ enum Action {
     },
 }
 
-pub async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let overrides = Overrides { buyers: Some(EffectiveBuyers::development()), ..Overrides::default() };
+pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
+    let overrides = Overrides {
+        buyers: Some(EffectiveBuyers::development()),
+        ..Overrides::default()
+    };
     let prepared = DataDir::new(args.data).load(&overrides)?;
     let spec = serde_json::Value::Null;
     let orders = open_orders(&prepared.dir, &prepared.sale, spec).await?;
@@ -47,7 +50,13 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
             let dead = orders.dead_messages(LISTED_MAX).await?;
             for message in &dead {
                 let error = message.last_error.as_deref().unwrap_or("");
-                println!("{}  {}  to {}  {} tries  {error}", message.id, message.kind.word(), message.target, message.attempts);
+                println!(
+                    "{}  {}  to {}  {} tries  {error}",
+                    message.id,
+                    message.kind.word(),
+                    message.target,
+                    message.attempts
+                );
             }
             println!("{} given up", dead.len());
         }

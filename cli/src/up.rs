@@ -25,7 +25,7 @@ use tokio::sync::{oneshot, watch};
 
 /// Serve a whole sale from one process, with simulated buyers if you like.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The sale's file
     sale: PathBuf,
     /// Open so long after the start instead of at the sale's time; the window keeps its length
@@ -72,12 +72,14 @@ pub struct Args {
 }
 
 /// A duration such as `90s` or `1h30m`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: HumanDuration = text.parse().map_err(|e: flashsale_crds::InvalidDuration| e.to_string())?;
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: HumanDuration = text
+        .parse()
+        .map_err(|e: flashsale_crds::InvalidDuration| e.to_string())?;
     Ok(Duration::from_millis(parsed.millis()))
 }
 
-pub async fn run(args: Args) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     // What can't be raised shows as refused connections, with the system's own words.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let yaml = std::fs::read_to_string(&args.sale)
@@ -112,7 +114,9 @@ pub async fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(64)
+    std::thread::available_parallelism()
+        .map_or(1, std::num::NonZero::get)
+        .min(64)
 }
 
 fn trusts_header(args: &Args) -> bool {
@@ -134,23 +138,34 @@ fn data_dir(args: &Args) -> Result<(DataDir, Option<tempfile::TempDir>), Failure
         return Ok((DataDir::new(data), None));
     }
     let made = tempfile::Builder::new().prefix("flashsale-").tempdir();
-    let temporary = made.map_err(|e| Failure::new(format!("can't make a temporary directory ({e}): give one with --data")))?;
+    let temporary = made.map_err(|e| {
+        Failure::new(format!(
+            "can't make a temporary directory ({e}): give one with --data"
+        ))
+    })?;
     Ok((DataDir::new(temporary.path()), Some(temporary)))
 }
 
 fn payment_secret(args: &Args, dir: &DataDir) -> Result<String, Failure> {
     match &args.payment_secret {
         None => {
-            let fresh: String = rand::random::<[u8; 32]>().iter().map(|b| format!("{b:02x}")).collect();
+            let fresh: String = rand::random::<[u8; 32]>()
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect();
             Ok(dir.payment_secret(&fresh)?)
         }
         Some(file) => {
             let read = std::fs::read_to_string(file);
-            let text = read.map_err(|e| Failure::input(format!("{}: can't read it ({e})", file.display())))?;
+            let text =
+                read.map_err(|e| Failure::input(format!("{}: can't read it ({e})", file.display())))?;
             let secret = text.trim();
             if secret.len() < 16 {
                 let file = file.display();
-                return Err(Failure::input(format!("{file}: the secret has {} bytes, it needs at least 16", secret.len())));
+                return Err(Failure::input(format!(
+                    "{file}: the secret has {} bytes, it needs at least 16",
+                    secret.len()
+                )));
             }
             Ok(secret.to_owned())
         }
@@ -164,12 +179,24 @@ fn announce(args: &Args, prepared: &Prepared, front: &Front) {
     match &args.data {
         Some(data) if prepared.resumed => println!("data       {} (goes on where it was)", data.display()),
         Some(data) => println!("data       {}", data.display()),
-        None => println!("data       {} (gone at the end; keep it with --data)", prepared.dir.root().display()),
+        None => println!(
+            "data       {} (gone at the end; keep it with --data)",
+            prepared.dir.root().display()
+        ),
     }
     if trusts_header(args) {
-        println!("sign-in    development: whoever connects from this machine is who the header X-Buyer-Id says");
+        println!(
+            "sign-in    development: whoever connects from this machine is who the header X-Buyer-Id says"
+        );
     }
-    println!("{}/{}: {} units of {} items on {} shards", sale.namespace, sale.name, sale.stock(), sale.items.len(), sale.shards);
+    println!(
+        "{}/{}: {} units of {} items on {} shards",
+        sale.namespace,
+        sale.name,
+        sale.stock(),
+        sale.items.len(),
+        sale.shards
+    );
 }
 
 /// Serves until the sale is settled, somebody wants it to end, or something fails.
@@ -180,9 +207,13 @@ async fn serve(
     secret: &str,
 ) -> Result<ExitCode, Failure> {
     let crowd = match args.crowd.buyers {
-        Some(buyers) => {
-            Some(crowd::crowd(&args.crowd, buyers, &embedded.shared.sale, front.listen, secret)?)
-        }
+        Some(buyers) => Some(crowd::crowd(
+            &args.crowd,
+            buyers,
+            &embedded.shared.sale,
+            front.listen,
+            secret,
+        )?),
         None => None,
     };
     let screen = Screen::start(args, front.live(), crowd.as_ref().map(Crowd::progress));
@@ -221,7 +252,11 @@ async fn serve(
             error = embedded.failed() => return Err(error.into()),
         }
     }
-    Ok(if report.audit.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.audit.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn run_crowd(crowd: Crowd, embedded: &mut Embedded, once: bool) -> Result<Outcome, Failure> {
@@ -242,7 +277,11 @@ async fn run_crowd(crowd: Crowd, embedded: &mut Embedded, once: bool) -> Result<
     Ok(outcome)
 }
 
-async fn settle(embedded: &Embedded, outcome: Option<&Outcome>, orders_per_second: f64) -> Result<Report, ServeError> {
+async fn settle(
+    embedded: &Embedded,
+    outcome: Option<&Outcome>,
+    orders_per_second: f64,
+) -> Result<Report, ServeError> {
     let (verdict, totals) = evidence::audit(embedded, outcome).await?;
     let sale = &embedded.shared.sale;
     let mut report = report::of_audit(sale, &verdict, &totals);
@@ -297,7 +336,10 @@ impl Screen {
             let source = || {
                 let live = serde_json::to_value(&*live.borrow()).ok()?;
                 let live = serde_json::from_value(live).ok()?;
-                Some(Snapshot { live, crowd: crowd.as_ref().map(|c| crowd::progress(&c.snapshot())) })
+                Some(Snapshot {
+                    live,
+                    crowd: crowd.as_ref().map(|c| crowd::progress(&c.snapshot())),
+                })
             };
             match flashsale_screen::run(options, source, &stopped) {
                 // Nobody waits for the word any more when the process ends.

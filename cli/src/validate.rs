@@ -7,16 +7,17 @@ use std::process::ExitCode;
 
 /// Check sale files and show the values that they leave open.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The files
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut wrong = Vec::new();
     for file in &args.files {
-        let checked = FlashSale::load(file).and_then(|sale| effective(&sale.spec, &EmbeddedDefaults::default()));
+        let checked =
+            FlashSale::load(file).and_then(|sale| effective(&sale.spec, &EmbeddedDefaults::default()));
         match checked {
             Ok(effective) => {
                 println!("{}: ok", file.display());
@@ -27,5 +28,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             Err(refusals) => wrong.extend(refusals.iter().map(|r| format!("{}: {r}", file.display()))),
         }
     }
-    if wrong.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Failure::input(wrong.join("\n"))) }
+    if wrong.is_empty() {
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Err(Failure::input(wrong.join("\n")))
+    }
 }

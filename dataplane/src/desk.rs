@@ -102,23 +102,3 @@ impl Desk {
         answer.await.map_err(|_| Busy)
     }
 }
-
-/// The id of the order that a ticket becomes: known ahead, so that it needs no look-up.
-#[must_use]
-pub fn order_id(shard: ShardId, ticket: TicketNo) -> String {
-    format!("{:x}-{:x}-{:x}", shard.0, ticket.made.0, ticket.n)
-}
-
-/// The ticket that an order id is for.
-#[must_use]
-pub fn parse_order_id(id: &str) -> Option<(ShardId, TicketNo)> {
-    let mut parts = id.split('-');
-    let shard = u16::from_str_radix(parts.next()?, 16).ok()?;
-    let made = u32::from_str_radix(parts.next()?, 16).ok()?;
-    let n = u64::from_str_radix(parts.next()?, 16).ok()?;
-    let ticket = TicketNo {
-        made: flashsale_core::ids::Epoch(made),
-        n,
-    };
-    (parts.next().is_none() && order_id(ShardId(shard), ticket) == id).then_some((ShardId(shard), ticket))
-}
