@@ -29,7 +29,10 @@ pub struct Ask {
 /// The transfers that serve waiting buyers of `item`.
 ///
 /// A donor keeps what its own waiting buyers want and, while it has plenty, half of the rest: its next
-/// buyer is served at once, and a hot shard still gets everything within a few rounds.
+/// buyer is served at once, and a hot shard still gets everything within a few rounds. When nobody has
+/// anything to spare, units may lie scattered among shards whose buyers each want more than is there:
+/// then the shard that has most gets the others' units, so that somebody is served. To be called when
+/// no waiting buyer can be served with the units that are where they are.
 #[must_use]
 pub fn plan(item: ItemIx, shards: &[Situation]) -> Vec<Ask> {
     let mut spare: Vec<u32> = shards.iter().map(|s| s.free.saturating_sub(s.wanted)).collect();
@@ -58,7 +61,28 @@ pub fn plan(item: ItemIx, shards: &[Situation]) -> Vec<Ask> {
             });
         }
     }
+    if asks.is_empty() {
+        asks = gather(item, shards);
+    }
     asks
+}
+
+/// All scattered units to the waiting shard that has most already, unless some are on their way.
+fn gather(item: ItemIx, shards: &[Situation]) -> Vec<Ask> {
+    let waiting = (0..shards.len()).filter(|&s| shards[s].wanted > 0);
+    let most = waiting.max_by_key(|&s| (shards[s].free, std::cmp::Reverse(s)));
+    let Some(to) = most.filter(|_| shards.iter().all(|s| s.arriving == 0)) else {
+        return Vec::new();
+    };
+    let donors = (0..shards.len()).filter(|&s| s != to && shards[s].free > 0);
+    donors
+        .map(|donor| Ask {
+            donor: ShardId(donor as u16),
+            to: ShardId(to as u16),
+            item,
+            units: shards[donor].free,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -87,7 +111,25 @@ mod tests {
 
     #[test]
     fn a_donor_keeps_what_its_own_buyers_wait_for() {
-        assert!(plan(ItemIx(0), &[shard(0, 3), shard(1, 1)]).is_empty());
+        let asks = plan(ItemIx(0), &[shard(0, 3), shard(1, 1), shard(2, 0)]);
+        assert_eq!(asks.iter().map(|a| a.donor).collect::<Vec<_>>(), [ShardId(2)]);
+    }
+
+    #[test]
+    fn units_scattered_among_shards_whose_buyers_want_more_each_are_gathered() {
+        let asks = plan(ItemIx(0), &[shard(1, 2), shard(1, 3), shard(1, 2)]);
+        let moved: Vec<_> = asks.iter().map(|a| (a.donor.0, a.to.0, a.units)).collect();
+        assert_eq!(moved, [(1, 0, 1), (2, 0, 1)]);
+    }
+
+    #[test]
+    fn nothing_is_gathered_while_units_are_on_their_way() {
+        let arriving = Situation {
+            free: 1,
+            wanted: 2,
+            arriving: 1,
+        };
+        assert!(plan(ItemIx(0), &[arriving, shard(1, 2)]).is_empty());
     }
 
     #[test]
