@@ -275,37 +275,54 @@ impl Funnel {
         }
     }
 
-    /// Admits as many of those who wait for an item as may be under way, and answers the rest if it is sold out.
+    /// Admits as many of those who wait for an item as may be under way, and answers those who can't win any more.
     fn admit(&mut self, item: ItemIx, now: Instant) {
         let available = self.shared.available(item);
-        let most = available.map_or(0, |units| {
-            units
-                .saturating_add(units.div_ceil(2))
-                .saturating_add(SPARE_ATTEMPTS)
-        });
-        while let Some(&key) = self.items[item.ix()].waits.front() {
+        if self.items[item.ix()].waits.is_empty() {
+            return;
+        }
+        if matches!(available, None | Some(0)) {
+            self.answer_losers(item, available.is_some(), now);
+        }
+        let units = available.unwrap_or(0);
+        let most = units
+            .saturating_add(units.div_ceil(2))
+            .saturating_add(SPARE_ATTEMPTS);
+        while self.items[item.ix()].under_way < most
+            && let Some(key) = self.items[item.ix()].waits.pop_front()
+        {
             let Some(waiting) = self.get(key).filter(|w| matches!(w.stage, Stage::Waits)) else {
-                self.items[item.ix()].waits.pop_front();
                 continue;
             };
-            let (gone, buyer, shard) = (waiting.gone, waiting.buyer, waiting.shard);
-            let outcome = match available {
-                None => Some(Outcome::Busy),
-                _ if gone => Some(Outcome::Busy),
-                Some(0) if !self.shared.winners.may_contain(buyer) => Some(Outcome::SoldOut),
-                Some(_) => None,
-            };
-            if let Some(outcome) = outcome {
-                self.complete(key, outcome, now);
-            } else if self.items[item.ix()].under_way < most {
-                self.items[item.ix()].under_way += 1;
-                self.enter(key, Stage::Admitted, now);
-                self.shards[shard.ix()].next.push_back(key);
-            } else {
-                return;
+            if waiting.gone {
+                self.complete(key, Outcome::Busy, now);
+                continue;
             }
-            self.items[item.ix()].waits.pop_front();
+            let shard = waiting.shard;
+            self.enter(key, Stage::Admitted, now);
+            self.items[item.ix()].under_way += 1;
+            self.shards[shard.ix()].next.push_back(key);
         }
+    }
+
+    /// Answers everybody who waits for a sold-out item, but those who may hold a ticket: they are asked to the host.
+    /// While nobody knows what is left, all are told to come back.
+    fn answer_losers(&mut self, item: ItemIx, known: bool, now: Instant) {
+        let waits = std::mem::take(&mut self.items[item.ix()].waits);
+        let mut left = VecDeque::new();
+        for key in waits {
+            let Some(buyer) = self.get(key).map(|waiting| waiting.buyer) else {
+                continue;
+            };
+            if !known {
+                self.complete(key, Outcome::Busy, now);
+            } else if self.shared.winners.may_contain(buyer) {
+                left.push_back(key);
+            } else {
+                self.complete(key, Outcome::SoldOut, now);
+            }
+        }
+        self.items[item.ix()].waits = left;
     }
 
     /// Calls the shard with what is admitted, unless a call is under way.
@@ -425,3 +442,6 @@ fn counter(shared: &Shared, outcome: Outcome) -> &AtomicU64 {
         Outcome::Busy | Outcome::Unknown | Outcome::Registered(_) => &counters.busy,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,13 +101,13 @@ impl Identifier {
         }
     }
 
-    /// Who asks. `address` is the limiter's hash of the client's address, `now_us` its clock.
+    /// Who asks. `address` is the limiter's hash of the client's address if it has limits, `now_us` its clock.
     pub(super) fn identify<'a>(
         &self,
         request: &Request<'a>,
         keys: &Keyring,
         now: Millis,
-        (address, now_us): (u64, u64),
+        (address, now_us): (Option<u64>, u64),
     ) -> Result<Buyer<'a>, NotKnown> {
         match self {
             Self::Header { name, from } => Ok(by_header(request, name, from, keys)?),
@@ -124,15 +124,13 @@ impl Identifier {
                         key: known.key,
                     });
                 }
-                if bad
-                    .as_ref()
-                    .is_some_and(|bad| !bad.borrow().has_any(address, now_us))
-                {
+                let bad = bad.as_ref().zip(address);
+                if bad.is_some_and(|(bad, address)| !bad.borrow().has_any(address, now_us)) {
                     return Err(Problem::TooManyRequests { wait_seconds: 1 }.into());
                 }
                 let checked = check(verifier, token, keys);
                 if matches!(checked, Err(NotKnown::Problem(Problem::Unauthenticated(_))))
-                    && let Some(bad) = bad
+                    && let Some((bad, address)) = bad
                 {
                     // Whether it was the last one is seen at the next request.
                     let _ = bad.borrow_mut().take(address, now_us);

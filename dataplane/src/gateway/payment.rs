@@ -6,7 +6,7 @@ use super::problem::{Problem, with_api_headers};
 use super::purchase::invalid_body;
 use super::thread::{Arrival, Thread};
 use super::ticket::Standing;
-use crate::desk::{Payment, PaymentOutcome, order_id};
+use crate::desk::{Payment, PaymentOutcome};
 use crate::signature;
 use flashsale_core::ids::Millis;
 use flashsale_core::ticket::Shown;
@@ -70,7 +70,6 @@ impl Thread {
 
     /// Reports a payment; the word for what became of it.
     async fn pay(&self, payment: Payment) -> Result<&'static str, Problem> {
-        let currency = payment.currency.clone();
         let outcome = tokio::time::timeout(DESK_ANSWER_MAX, self.all.desk.pay(payment)).await;
         // Reported again it has the same effect, so whoever reports need not know which of the two it was.
         match outcome
@@ -82,10 +81,10 @@ impl Thread {
             PaymentOutcome::UnknownOrder => Err(Problem::UnknownOrder),
             PaymentOutcome::Conflict => Err(Problem::PaymentConflict),
             PaymentOutcome::WrongAmount { expected_minor } => {
-                let sale = self.shared().sale.items.first().map(|item| item.price.currency());
-                let expected = sale.map(|of| format!("{} {of}", Money::from_minor(expected_minor, of)));
+                let currency = self.shared().sale.currency;
+                let expected = Money::from_minor(expected_minor, currency);
                 Err(Problem::WrongAmount {
-                    expected: expected.unwrap_or(currency),
+                    expected: format!("{expected} {currency}"),
                 })
             }
         }
@@ -111,7 +110,7 @@ impl Thread {
             Shown::Ordered | Shown::Closed(_) => {}
         }
         let item = &self.shared().sale.items[ticket.item.ix()];
-        let order_id = order_id(ticket.shard, ticket.no);
+        let order_id = self.shared().sale.order_id(ticket.shard, ticket.no);
         let amount = item
             .price
             .checked_mul(u32::from(ticket.quantity))

@@ -59,7 +59,7 @@ pub(super) fn response(shared: &Shared, now: Millis) -> Response {
         open_time_ms: sale.opens,
         close_time_ms: sale.closes,
         now_ms: now,
-        currency: sale.items.first().map_or("", |item| item.price.currency().code()),
+        currency: sale.currency.code(),
         payment_timeout_seconds: sale.payment_timeout.as_secs(),
         buyers: match &sale.identity {
             Identity::Jwt { .. } => Buyers {

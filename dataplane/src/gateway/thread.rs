@@ -276,7 +276,7 @@ impl Thread {
         if let (Some(address), Some(limiter), false) = (arrival.address, &self.addresses, arrival.waited) {
             limiter.borrow_mut().take(address, arrival.us).map_err(too_many)?;
         }
-        let address = (arrival.address.unwrap_or(0), arrival.us);
+        let address = (arrival.address, arrival.us);
         let buyer = self
             .identifier
             .identify(request, &self.all.keys, arrival.ms, address)?;

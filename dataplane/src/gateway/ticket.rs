@@ -1,6 +1,5 @@
 //! What a ticket says: read from memory, written as JSON.
 
-use crate::desk::order_id;
 use crate::shared::Shared;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -127,7 +126,7 @@ pub(super) fn write(out: &mut Vec<u8>, held: &Held, standing: Standing, shared: 
         position,
         ahead: position.map(|position| position - 1),
         wait_seconds: seconds.map(|seconds| (seconds.min(1e9) * 10.0).round() / 10.0),
-        order_id: ordered.then(|| order_id(ticket.shard, ticket.no)),
+        order_id: ordered.then(|| shared.sale.order_id(ticket.shard, ticket.no)),
         amount: amount.unwrap_or(item.price).to_string(),
         currency: item.price.currency().code(),
         pay_by_ms: (standing.shown == Shown::Ordered && standing.pay_by > 0).then_some(standing.pay_by),

@@ -1,0 +1,13 @@
+//! The gateway over real sockets, with the real host and journal.
+
+#![allow(unreachable_pub, reason = "shared with an example")]
+
+mod calls;
+mod contract;
+mod events;
+mod limits;
+mod payments;
+mod purchases;
+mod stand;
+mod tickets;
+mod tokens;
