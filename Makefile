@@ -1,0 +1,47 @@
+# What people run. `make demo` and `make test` install what they need, and work from nothing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/flashsale/target
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+
+RELEASE := $(CARGO_TARGET_DIR)/release/flashsale
+TESTED := $(CARGO_TARGET_DIR)/sim/flashsale
+
+.PHONY: help demo check test bench simulate deny
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+demo: ## Build, serve a whole sale to 20,000 simulated buyers, print the settlement
+	@.ci/need cc:gcc
+	cargo build --release --locked -p flashsale
+	$(RELEASE) up examples/sneaker-drop.yaml --opens-in 3s --buyers 20000 --payment-timeout 5s --once \
+	  --listen 127.0.0.1:0 --admin 127.0.0.1:0
+
+check: ## Format, lints, unit tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --lib --bins --locked --profile sim
+
+test: ## Everything: lints, all tests, the API against its description, a buyer in a browser
+	@.ci/need cc:gcc chromium:chromium sqlite3:sqlite3
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --locked --profile sim --no-fail-fast
+	dataplane/openapi/check.sh $(TESTED)
+	dataplane/pages/dev/run-walk.sh $(TESTED)
+
+bench: ## Measure, side by side with what others know
+	@.ci/need cc:gcc nginx:nginx-light wrk:wrk
+	cargo build --release --locked -p flashsale -p flashsale-bench
+	$(CARGO_TARGET_DIR)/release/flashsale-bench all
+
+simulate: ## Replay a million seeded sales with crashes, delays and lost answers
+	cargo run --locked --profile sim -p flashsale-sim -- --seeds 0..1000000
+
+deny: ## Licences, sources and duplicate crates
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --offline check bans licenses sources
