@@ -26,7 +26,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve a whole sale from one process, with simulated buyers if you like
-    Up(up::Args),
+    Up(Box<up::Args>),
     /// Explain every unit of a sale that isn't being served; exit 1 if anything doesn't add up
     Audit(audit::Args),
     /// Check sale files and show the values that they leave open
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         .build();
     let done = match (runtime, cli.command) {
         (Err(error), _) => Err(Failure::new(format!("can't start: {error}"))),
-        (Ok(runtime), Command::Up(args)) => runtime.block_on(up::run(args)),
+        (Ok(runtime), Command::Up(args)) => runtime.block_on(up::run(*args)),
         (Ok(runtime), Command::Audit(args)) => runtime.block_on(audit::run(args)),
         (Ok(_), Command::Validate(args)) => validate::run(&args),
         (Ok(runtime), Command::DeadLetters(args)) => runtime.block_on(letters::run(args)),

@@ -3,8 +3,8 @@
 use crate::audit::{Evidence, OrderRow, PaymentRow};
 use crate::sale::Sale;
 use crate::worker::{Counted, Intake, IntakeError};
-use flashsale_core::event::{Change, Event};
-use flashsale_core::order::State;
+use flashsale_core::engine::Engine;
+use flashsale_core::event::Event;
 use flashsale_core::room::Room;
 use flashsale_journal::Reader;
 use flashsale_orders::Orders;
@@ -33,7 +33,10 @@ pub async fn collect(
     orders: &Orders,
     room: Option<&Room>,
 ) -> Result<Evidence, EvidenceError> {
-    let mut evidence = Evidence { events: counted(sale, reader)?, ..Evidence::default() };
+    let mut evidence = Evidence {
+        events: counted(sale, reader)?,
+        ..Evidence::default()
+    };
     let recovered = orders
         .recover(|order| {
             evidence.orders.push(OrderRow {
@@ -61,9 +64,14 @@ pub async fn collect(
     orders
         .live_units(|shard, item, unit, _| evidence.live_units.push((shard, item, unit)))
         .await?;
-    evidence.dead = orders.dead_events().await?.into_iter().map(|d| (d.shard, d.event)).collect();
+    evidence.dead = orders
+        .dead_events()
+        .await?
+        .into_iter()
+        .map(|d| (d.shard, d.event))
+        .collect();
     if let Some(room) = room {
-        evidence.engines = room.engines().map(|engine| engine.cloned()).collect();
+        evidence.engines = room.engines().map(Option::<&Engine>::cloned).collect();
     }
     Ok(evidence)
 }
@@ -87,13 +95,4 @@ fn counted(sale: &Sale, reader: Reader) -> Result<Vec<Vec<Event>>, IntakeError> 
             }
         }
     }
-}
-
-/// How many reservations the evidence holds, and how many of them are paid.
-#[must_use]
-pub fn reservations(evidence: &Evidence) -> (u64, u64) {
-    let reserved = |e: &&Event| matches!(e.change, Change::Reserved(_));
-    let made = evidence.events.iter().flatten().filter(reserved).count() as u64;
-    let paid = evidence.orders.iter().filter(|o| o.state == State::Paid).count() as u64;
-    (made, paid)
 }

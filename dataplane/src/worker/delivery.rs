@@ -25,6 +25,9 @@ const PAUSE_MAX_MS: u64 = 60_000;
 /// After so many tries, about three hours, a message is given up and waits to be replayed.
 const ATTEMPTS_MAX: u32 = 200;
 
+/// A message, and why it couldn't be delivered if so.
+type Sent = (Message, Result<(), String>);
+
 /// Sends messages. See the module.
 pub struct Delivery {
     orders: Arc<Orders>,
@@ -38,8 +41,19 @@ impl Delivery {
     /// For the sale's targets, each message signed with `secret`.
     #[must_use]
     pub fn new(orders: Arc<Orders>, shared: Arc<Shared>, client: reqwest::Client, secret: Arc<str>) -> Self {
-        let targets = shared.sale.targets.iter().map(|t| (t.name.clone(), t.clone())).collect();
-        Self { orders, shared, client, targets, secret }
+        let targets = shared
+            .sale
+            .targets
+            .iter()
+            .map(|t| (t.name.clone(), t.clone()))
+            .collect();
+        Self {
+            orders,
+            shared,
+            client,
+            targets,
+            secret,
+        }
     }
 
     /// Sends until `stop` says so. A message that was under way then is sent again later.
@@ -81,7 +95,7 @@ impl Delivery {
 
     async fn sent(
         &self,
-        done: Option<Result<(Message, Result<(), String>), tokio::task::JoinError>>,
+        done: Option<Result<Sent, tokio::task::JoinError>>,
         delivered: &mut Vec<u64>,
     ) {
         let Some(Ok((message, result))) = done else { return };
@@ -89,7 +103,9 @@ impl Delivery {
             delivered.push(message.id);
             return;
         };
-        let pause = PAUSE_MS.saturating_mul(1 << message.attempts.min(10)).min(PAUSE_MAX_MS);
+        let pause = PAUSE_MS
+            .saturating_mul(1 << message.attempts.min(10))
+            .min(PAUSE_MAX_MS);
         let retry = if message.attempts + 1 >= ATTEMPTS_MAX {
             add(&self.shared.counters.dead_letters, 1);
             Retry::Dead
@@ -110,7 +126,10 @@ impl Delivery {
             .post(&target.url)
             .timeout(target.timeout)
             .header("Content-Type", "application/json")
-            .header("Flashsale-Message-Id", format!("{:x}-{}", self.shared.sale.uid.0, message.id))
+            .header(
+                "Flashsale-Message-Id",
+                format!("{:x}-{}", self.shared.sale.uid.0, message.id),
+            )
             .header("Flashsale-Event", message.kind.word())
             .header(signature::HEADER, signature)
             .body(message.payload.to_string())
@@ -118,7 +137,11 @@ impl Delivery {
             .await
             .map_err(|error| error.without_url().to_string())?;
         let status = response.status();
-        if status.is_success() { Ok(()) } else { Err(format!("{} answered {status}", target.name)) }
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(format!("{} answered {status}", target.name))
+        }
     }
 }
 
