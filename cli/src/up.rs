@@ -334,10 +334,8 @@ impl Screen {
         let (options, stopped) = (Options { plain: args.plain }, Arc::clone(&stop));
         let thread = tokio::task::spawn_blocking(move || {
             let source = || {
-                let live = serde_json::to_value(&*live.borrow()).ok()?;
-                let live = serde_json::from_value(live).ok()?;
                 Some(Snapshot {
-                    live,
+                    live: live.borrow().clone(),
                     crowd: crowd.as_ref().map(|c| crowd::progress(&c.snapshot())),
                 })
             };

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// One look at a running sale; the admin port serves it at `/live.json`.
+/// One look at a running sale; the admin port serves it at `/live.json`. Whoever reads it ignores unknown
+/// fields and takes missing ones as empty, so that programs of different versions understand each other.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct Live {
     /// The sale's name.
     pub sale: String,
@@ -38,7 +39,7 @@ pub struct Live {
 
 /// Where an item's units are: `sellable + in_transfer + locked + sold = stock`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct LiveItem {
     /// The item's id.
     pub id: String,
@@ -60,7 +61,7 @@ pub struct LiveItem {
 
 /// How far requests came.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct Funnel {
     /// HTTP requests.
     pub requests: u64,
@@ -94,7 +95,7 @@ pub struct Funnel {
 
 /// Rates over the time since the last look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct Rates {
     /// HTTP requests per second.
     pub requests_per_second: f64,
@@ -106,7 +107,7 @@ pub struct Rates {
 
 /// Reservations that wait for their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct LiveQueue {
     /// How many.
     pub waiting: u64,
@@ -118,7 +119,7 @@ pub struct LiveQueue {
 
 /// One shard.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct LiveShard {
     /// Its number.
     pub id: u16,
@@ -138,7 +139,7 @@ pub struct LiveShard {
 
 /// Quantiles in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct LiveLatency {
     /// Half are faster.
     pub p50: f64,

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use flashsale_screen::live::{Funnel, Live, LiveItem, LiveLatency, LiveShard, Queue, Rates};
+use flashsale_screen::live::{Funnel, Live, LiveItem, LiveLatency, LiveQueue, LiveShard, Rates};
 use flashsale_screen::{CrowdProgress, Options, Quantiles, Snapshot, run};
 
 const BUYERS: u64 = 500_000;
@@ -117,7 +117,7 @@ fn scene(t: f64, items: u64, shards: u16) -> Snapshot {
                 0.0
             },
         },
-        queue: Queue {
+        queue: LiveQueue {
             waiting: won / 10,
             oldest_seconds: t.max(0.0) / 9.0,
             rate_per_minute: 540_000,

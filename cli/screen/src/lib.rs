@@ -1,38 +1,27 @@
 //! What a person sees of a sale: the live terminal view, its plain lines, and the settlement at the end.
 //!
-//! [`live`] and [`report`] hold the types of `/live.json` and of the report; they need serde only, so that the
-//! server can use them without the terminal (`default-features = false`). The rest needs the feature `terminal`.
+//! [`live`] is what the server says of the sale at `/live.json`; [`report`] holds the types of the report.
 
-pub mod live;
+/// `/live.json` of the admin port, as the server writes it.
+pub mod live {
+    pub use flashsale_dataplane::live::{Funnel, Live, LiveItem, LiveLatency, LiveQueue, LiveShard, Rates};
+}
 pub mod report;
 
-#[cfg(feature = "terminal")]
 mod crowd;
-#[cfg(feature = "terminal")]
 mod plain;
-#[cfg(feature = "terminal")]
 mod run;
-#[cfg(feature = "terminal")]
 mod settlement;
-#[cfg(feature = "terminal")]
 mod trend;
-#[cfg(feature = "terminal")]
 mod view;
-#[cfg(feature = "terminal")]
 mod words;
 
 pub use live::Live;
 pub use report::{Audit, Check, Report, ReportBuyers, ReportItem, ReportLatency};
 
-#[cfg(feature = "terminal")]
 pub use crowd::{CrowdProgress, Quantiles};
-#[cfg(feature = "terminal")]
 pub use plain::PlainLines;
-#[cfg(feature = "terminal")]
 pub use run::{Left, Options, Snapshot, run};
-#[cfg(feature = "terminal")]
 pub use settlement::settlement;
-#[cfg(feature = "terminal")]
 pub use trend::Trend;
-#[cfg(feature = "terminal")]
 pub use view::{Theme, draw};

@@ -1,5 +1,4 @@
 //! The settlement as it is printed.
-#![cfg(feature = "terminal")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use flashsale_screen::report::{Audit, Check, Report, ReportBuyers, ReportItem, ReportLatency};

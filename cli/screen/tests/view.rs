@@ -1,8 +1,7 @@
 //! The view as a person sees it, at the sizes that matter.
-#![cfg(feature = "terminal")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use flashsale_screen::live::{Funnel, Live, LiveItem, LiveLatency, LiveShard, Queue, Rates};
+use flashsale_screen::live::{Funnel, Live, LiveItem, LiveLatency, LiveQueue, LiveShard, Rates};
 use flashsale_screen::{CrowdProgress, Quantiles, Snapshot, Theme, Trend, draw};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -27,7 +26,7 @@ fn sale(items: u64, shards: u16) -> Snapshot {
     };
     let shard = |id: u16| LiveShard {
         id,
-        epoch: 1 + u64::from(id == 3),
+        epoch: 1 + u32::from(id == 3),
         state: if id == 3 { "Recovering" } else { "Open" }.to_owned(),
         next: 1_001,
         promised: 1_000,
@@ -63,7 +62,7 @@ fn sale(items: u64, shards: u16) -> Snapshot {
             won_per_second: 9_210.0,
             orders_per_second: 8_011.0,
         },
-        queue: Queue {
+        queue: LiveQueue {
             waiting: 12_400,
             oldest_seconds: 3.21,
             rate_per_minute: 480_660,
