@@ -1,6 +1,7 @@
 //! `flashsale up`: a whole sale from one process.
 
 mod evidence;
+mod ready;
 
 use crate::crowd::{self, CrowdArgs};
 use crate::failure::Failure;
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// Open so long after the start instead of at the sale's time; the window keeps its length
     #[arg(long, value_parser = duration)]
     opens_in: Option<Duration>,
+    /// Close so long after the opening instead of at the sale's time
+    #[arg(long, value_parser = duration)]
+    closes_in: Option<Duration>,
     /// Split the stock over so many shards
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=128))]
     shards: Option<u16>,
@@ -64,6 +68,9 @@ pub(crate) struct Args {
     /// Write the report here, as JSON
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Once buyers are served, write the addresses here, as JSON; removed at the end
+    #[arg(long, value_name = "FILE.json")]
+    ready_file: Option<PathBuf>,
     /// Lines instead of the live view
     #[arg(long)]
     plain: bool,
@@ -107,7 +114,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         }
     };
     announce(&args, &prepared, &front);
-    let served = serve(&args, &mut embedded, &front, &secret).await;
+    let served = match ready::tell(args.ready_file.as_deref(), &front) {
+        Ok(_until_the_end) => serve(&args, &mut embedded, &front, &secret).await,
+        Err(failure) => Err(failure),
+    };
     front.close().await;
     embedded.stop().await;
     served
@@ -126,6 +136,7 @@ fn trusts_header(args: &Args) -> bool {
 fn overrides(args: &Args) -> Overrides {
     Overrides {
         opens_in: args.opens_in,
+        closes_in: args.closes_in,
         shards: args.shards,
         payment_timeout: args.payment_timeout,
         buyers: trusts_header(args).then(EffectiveBuyers::development),

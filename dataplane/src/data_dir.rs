@@ -59,6 +59,8 @@ pub struct Decided {
 pub struct Overrides {
     /// Open so long after now instead of at the sale's time; the window keeps its length.
     pub opens_in: Option<Duration>,
+    /// Close so long after the opening instead of at the sale's time.
+    pub closes_in: Option<Duration>,
     /// The number of shards.
     pub shards: Option<u16>,
     /// How long an order may wait for its payment.
@@ -129,8 +131,13 @@ impl DataDir {
             let kept = self.read("sale.yaml")?;
             let same = parse(&kept)?.spec == parse(yaml)?.spec;
             if !same {
-                let problem = "the directory holds another sale; give a new sale another directory with `--data`".to_owned();
-                return Err(DataError::Foreign { path: self.root.display().to_string(), problem });
+                let problem =
+                    "the directory holds another sale; give a new sale another directory with `--data`"
+                        .to_owned();
+                return Err(DataError::Foreign {
+                    path: self.root.display().to_string(),
+                    problem,
+                });
             }
             return self.load(overrides);
         }
@@ -140,7 +147,12 @@ impl DataDir {
         self.write("sale.yaml", yaml.as_bytes(), 0o644)?;
         let json = serde_json::to_vec_pretty(&decided).unwrap_or_default();
         self.write("sale.json", &json, 0o644)?;
-        Ok(Prepared { dir: self, sale, yaml: yaml.to_owned(), resumed: false })
+        Ok(Prepared {
+            dir: self,
+            sale,
+            yaml: yaml.to_owned(),
+            resumed: false,
+        })
     }
 
     /// The sale that the directory holds.
@@ -155,7 +167,12 @@ impl DataDir {
             problem: format!("can't be read ({e}): restore it from a backup"),
         })?;
         let sale = build(&yaml, overrides, &decided)?;
-        Ok(Prepared { dir: self, sale, yaml, resumed: true })
+        Ok(Prepared {
+            dir: self,
+            sale,
+            yaml,
+            resumed: true,
+        })
     }
 
     /// The secret that signs payment callbacks and webhooks: made when first asked for.
@@ -179,8 +196,12 @@ impl DataDir {
         use std::os::unix::fs::OpenOptionsExt;
         let (path, temporary) = (self.root.join(name), self.root.join(format!("{name}.tmp")));
         let write = || -> io::Result<()> {
-            let mut file =
-                OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(&temporary)?;
+            let mut file = OpenOptions::new()
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .mode(mode)
+                .open(&temporary)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&temporary, &path)?;
@@ -191,7 +212,11 @@ impl DataDir {
 }
 
 fn failed(path: &Path, action: &'static str, source: io::Error) -> DataError {
-    DataError::Io { path: path.display().to_string(), action, source }
+    DataError::Io {
+        path: path.display().to_string(),
+        action,
+        source,
+    }
 }
 
 fn parse(yaml: &str) -> Result<FlashSale, DataError> {
@@ -199,7 +224,13 @@ fn parse(yaml: &str) -> Result<FlashSale, DataError> {
 }
 
 fn refused<R: ToString>(refusals: &[R]) -> DataError {
-    DataError::Refused(refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    DataError::Refused(
+        refusals
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    )
 }
 
 fn decide(yaml: &str, overrides: &Overrides, uid: SaleUid, now: Millis) -> Result<Decided, DataError> {
@@ -211,6 +242,9 @@ fn decide(yaml: &str, overrides: &Overrides, uid: SaleUid, now: Millis) -> Resul
         }
         None => (effective.open_ms, effective.close_ms),
     };
+    let close_ms = overrides
+        .closes_in
+        .map_or(close_ms, |window| open_ms + window.as_millis() as u64);
     let timeout = overrides.payment_timeout.map(|t| t.as_millis() as u64);
     Ok(Decided {
         uid: format!("{:032x}", uid.0),
@@ -222,7 +256,10 @@ fn decide(yaml: &str, overrides: &Overrides, uid: SaleUid, now: Millis) -> Resul
 }
 
 fn effective_of(yaml: &str, overrides: &Overrides) -> Result<flashsale_crds::EffectiveSale, DataError> {
-    let defaults = EmbeddedDefaults { buyers: overrides.buyers.clone(), ..EmbeddedDefaults::default() };
+    let defaults = EmbeddedDefaults {
+        buyers: overrides.buyers.clone(),
+        ..EmbeddedDefaults::default()
+    };
     effective(&parse(yaml)?.spec, &defaults).map_err(|refusals| refused(&refusals))
 }
 

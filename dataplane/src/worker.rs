@@ -52,7 +52,9 @@ pub enum WorkerError {
     #[error(transparent)]
     Orders(#[from] orders::Error),
     /// The database and the log don't follow from each other.
-    #[error("shard {shard}: the order database stands at {applied} and can't apply event {next}: keep the data directory and report this")]
+    #[error(
+        "shard {shard}: the order database stands at {applied} and can't apply event {next}: keep the data directory and report this"
+    )]
     Stalled {
         /// Which shard.
         shard: u16,
@@ -117,7 +119,7 @@ impl Worker {
             queues.push(*waiting);
         }
         let now = Instant::now();
-        Ok(Self {
+        let this = Self {
             orders,
             shared,
             port,
@@ -128,7 +130,10 @@ impl Worker {
             made_at: now,
             swept_at: now,
             caught_up: false,
-        })
+        };
+        // Before anybody is served: a buyer who was first in line must not find the line grown.
+        this.show();
+        Ok(this)
     }
 
     /// Works until `stop` says so.
@@ -150,7 +155,9 @@ impl Worker {
                 }
             }
             while requests.len() < REQUESTS_PER_TURN_MAX {
-                let Ok(request) = self.requests.try_recv() else { break };
+                let Ok(request) = self.requests.try_recv() else {
+                    break;
+                };
                 requests.push(request);
             }
             let turn = self.turn(&mut requests).await;
@@ -172,7 +179,9 @@ impl Worker {
             self.serve(std::mem::take(requests)).await?;
         }
         if self.made_at.elapsed() >= MAKE_EVERY {
-            let seconds = std::mem::replace(&mut self.made_at, Instant::now()).elapsed().as_secs_f64();
+            let seconds = std::mem::replace(&mut self.made_at, Instant::now())
+                .elapsed()
+                .as_secs_f64();
             self.make(seconds).await?;
         }
         if self.swept_at.elapsed() >= SWEEP_EVERY {
@@ -192,7 +201,10 @@ impl Worker {
         }
         let batches: Vec<ShardBatch<'_>> = taken
             .iter()
-            .map(|(shard, counted)| ShardBatch { shard: *shard, steps: counted.iter().map(step).collect() })
+            .map(|(shard, counted)| ShardBatch {
+                shard: *shard,
+                steps: counted.iter().map(step).collect(),
+            })
             .collect();
         let applied = loop {
             match self.orders.apply(&batches).await {
@@ -208,7 +220,11 @@ impl Worker {
         for shard in &applied {
             if let Some(stall) = shard.stall {
                 let (applied, next) = (shard.row.applied, stall.n);
-                return Err(WorkerError::Stalled { shard: shard.shard.0, applied, next });
+                return Err(WorkerError::Stalled {
+                    shard: shard.shard.0,
+                    applied,
+                    next,
+                });
             }
             cursors.push((shard.shard, shard.row.applied));
             add(&self.shared.counters.reserved, shard.reserved.len() as u64);
@@ -239,7 +255,8 @@ impl Worker {
             };
             add(&self.shared.counters.ordered, made.len() as u64);
             for order in made {
-                self.pending.insert((order.shard, order.ticket), (order.item, order.quantity));
+                self.pending
+                    .insert((order.shard, order.ticket), (order.item, order.quantity));
                 self.post(order.shard, order.ticket, State::Pending, order.expires_at);
             }
         }
@@ -253,7 +270,9 @@ impl Worker {
             stock.waiting.store(*waiting, Ordering::Relaxed);
             stock.served.store(*served, Ordering::Release);
         }
-        self.shared.oldest_waiting.store(self.queues.oldest().unwrap_or(0), Ordering::Relaxed);
+        self.shared
+            .oldest_waiting
+            .store(self.queues.oldest().unwrap_or(0), Ordering::Relaxed);
         self.shared.forecast.store(Arc::new(self.queues.forecast()));
     }
 
@@ -317,9 +336,17 @@ impl Worker {
             return Ok(());
         }
         let totals = self.orders.totals().await?;
-        let open: u64 = totals.items.iter().map(|i| i.reserved.orders + i.pending.orders).sum();
+        let open: u64 = totals
+            .items
+            .iter()
+            .map(|i| i.reserved.orders + i.pending.orders)
+            .sum();
         let settled = open == 0 && totals.releases == 0;
-        self.shared.advance(if settled { SalePhase::Settled } else { SalePhase::Settling });
+        self.shared.advance(if settled {
+            SalePhase::Settled
+        } else {
+            SalePhase::Settling
+        });
         Ok(())
     }
 
@@ -349,7 +376,9 @@ impl Worker {
         let answer = match outcome {
             orders::PaymentOutcome::Paid(order) => {
                 if let Some((item, quantity)) = self.pending.remove(&(order.shard, order.ticket)) {
-                    self.shared.stock[item.ix()].sold.fetch_add(quantity, Ordering::Relaxed);
+                    self.shared.stock[item.ix()]
+                        .sold
+                        .fetch_add(quantity, Ordering::Relaxed);
                     add(&self.shared.counters.paid, 1);
                     self.post(order.shard, order.ticket, State::Paid, 0);
                 }
@@ -361,9 +390,9 @@ impl Worker {
             }
             orders::PaymentOutcome::Refused(refusal) => match refusal {
                 PaymentRefusal::UnknownOrder => PaymentOutcome::UnknownOrder,
-                PaymentRefusal::Amount { expected } => {
-                    PaymentOutcome::WrongAmount { expected_minor: expected as i64 }
-                }
+                PaymentRefusal::Amount { expected } => PaymentOutcome::WrongAmount {
+                    expected_minor: expected as i64,
+                },
                 PaymentRefusal::Currency => PaymentOutcome::WrongAmount { expected_minor: 0 },
                 PaymentRefusal::IdReused | PaymentRefusal::Id => PaymentOutcome::Conflict,
                 // No answer: the provider is told to report it again later.
@@ -417,19 +446,43 @@ impl Worker {
 
 fn post(shared: &Shared, order: &OrderRow) {
     let pay_by = order.expires_at.unwrap_or(0);
-    shared.board.post(order.shard, order.ticket, Posted { state: order.state, pay_by });
+    shared.board.post(
+        order.shard,
+        order.ticket,
+        Posted {
+            state: order.state,
+            pay_by,
+        },
+    );
 }
 
 fn step(counted: &Counted) -> orders::Counted<'_> {
     match counted {
-        Counted::Opened { epoch, base } => orders::Counted::Opened { epoch: *epoch, base: *base },
-        Counted::Events { epoch, events } => orders::Counted::Events { epoch: *epoch, events },
+        Counted::Opened { epoch, base } => orders::Counted::Opened {
+            epoch: *epoch,
+            base: *base,
+        },
+        Counted::Events { epoch, events } => orders::Counted::Events {
+            epoch: *epoch,
+            events,
+        },
     }
 }
 
 fn recorded(payment: Payment) -> orders::Payment {
-    let Payment { payment_id, order_id, amount_minor, currency } = payment;
+    let Payment {
+        payment_id,
+        order_id,
+        amount_minor,
+        currency,
+    } = payment;
     // A negative amount is no order's price.
     let amount = u64::try_from(amount_minor).unwrap_or(u64::MAX);
-    orders::Payment { id: payment_id, order_id, amount, currency, at: now_ms() }
+    orders::Payment {
+        id: payment_id,
+        order_id,
+        amount,
+        currency,
+        at: now_ms(),
+    }
 }
