@@ -83,12 +83,13 @@ impl Row {
         Apply::Not
     }
 
-    /// A worker has read `Opened(epoch, base)`.
+    /// A worker has read `Opened(epoch, base)`. More than `base` may be applied: a later owner that died
+    /// on its way into bypass has then applied events of this epoch itself.
     pub fn apply_opened(&mut self, epoch: Epoch, base: Seq) -> Apply {
         if epoch <= self.applied_epoch {
             return Apply::Done;
         }
-        if self.medium == Medium::Log && self.applied == base {
+        if self.medium == Medium::Log && self.applied >= base {
             self.applied_epoch = epoch;
             return Apply::Now;
         }
@@ -202,6 +203,25 @@ mod tests {
         assert_eq!(row.apply_opened(Epoch(2), 4), Apply::Done);
         assert_eq!(row.apply(Epoch(2), 5), Apply::Done);
         assert_eq!(row.apply(Epoch(2), 6), Apply::Now);
+    }
+
+    #[test]
+    fn a_worker_goes_on_where_an_owner_died_in_the_middle_of_an_older_epoch() {
+        let me = OwnerId(3);
+        let mut row = Row {
+            claimed: Epoch(3),
+            owner: me,
+            applied_epoch: Epoch(1),
+            applied: 1,
+            ..Row::default()
+        };
+        // Events 2 and 3 counted in epoch 2, which opened with base 1; epoch 3 opened with base 3.
+        assert_eq!(row.catch_up(Epoch(3), me, 3, 2), Ok(Apply::Now));
+        assert_eq!(row.apply_opened(Epoch(3), 3), Apply::Not);
+        assert_eq!(row.apply_opened(Epoch(2), 1), Apply::Now);
+        assert_eq!(row.apply(Epoch(2), 2), Apply::Done);
+        assert_eq!(row.apply(Epoch(2), 3), Apply::Now);
+        assert_eq!(row.apply_opened(Epoch(3), 3), Apply::Now);
     }
 
     #[test]
