@@ -49,9 +49,9 @@ pub enum RowRefusal {
 pub enum Apply {
     /// Apply it, in the transaction that writes the row.
     Now,
-    /// It is applied already.
+    /// Pass over it: it is applied already, or void.
     Done,
-    /// Not this one, not now.
+    /// Not now: wait until the row has moved.
     Not,
 }
 
@@ -73,7 +73,9 @@ impl Row {
 
     /// A worker has read event `n`, counted under the publisher's `epoch`.
     pub fn apply(&mut self, epoch: Epoch, n: Seq) -> Apply {
-        if n <= self.applied {
+        // A later epoch began with all of this one's events that count, and they are applied: what is
+        // left landed while the shard was in bypass, and the list was cut there.
+        if n <= self.applied || epoch < self.applied_epoch {
             return Apply::Done;
         }
         if self.medium == Medium::Log && self.applied_epoch == epoch && n == self.applied + 1 {
@@ -203,6 +205,20 @@ mod tests {
         assert_eq!(row.apply_opened(Epoch(2), 4), Apply::Done);
         assert_eq!(row.apply(Epoch(2), 5), Apply::Done);
         assert_eq!(row.apply(Epoch(2), 6), Apply::Now);
+    }
+
+    #[test]
+    fn a_worker_waits_in_bypass_and_then_passes_over_what_became_void() {
+        let me = OwnerId(1);
+        let mut row = Row::default();
+        row.claim(Epoch(0), me).unwrap();
+        assert_eq!(row.apply_opened(Epoch(1), 0), Apply::Now);
+        let bypass = row.enter_bypass(Epoch(1), me, 0).unwrap();
+        // Landed in the log, late: nobody was promised it.
+        assert_eq!(row.apply(Epoch(1), 1), Apply::Not);
+        row.leave_bypass(bypass, me, 0).unwrap();
+        assert_eq!(row.apply(Epoch(1), 1), Apply::Done);
+        assert_eq!(row.apply(bypass, 1), Apply::Now);
     }
 
     #[test]
