@@ -30,7 +30,12 @@ impl AtRest {
         let prepared = DataDir::new(data).load(&overrides).unwrap();
         let (dir, sale) = (prepared.dir, prepared.sale);
         let orders = open_orders(&dir, &sale, serde_json::Value::Null).await.unwrap();
-        let secret: String = orders.ticket_secret().0.iter().map(|b| format!("{b:02x}")).collect();
+        let secret: String = orders
+            .ticket_secret()
+            .0
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
         orders.close().await;
         let (_, _, evidence) = audit_closed(&dir, &sale, serde_json::Value::Null).await.unwrap();
         let signer = Signer::new(sale.uid, secret.as_bytes());
@@ -48,16 +53,26 @@ impl AtRest {
         if !promised.into_iter().any(|state| shown.was_shown(state)) {
             return None;
         }
-        self.kept(shown).err().map(|what| format!("{}: {what}: {shown:?}", shown.buyer))
+        self.kept(shown)
+            .err()
+            .map(|what| format!("{}: {what}: {shown:?}", shown.buyer))
     }
 
     fn kept(&self, shown: &TicketHistory) -> Result<(), &'static str> {
-        let bytes = URL_SAFE_NO_PAD.decode(&shown.ticket).map_err(|_| "not a ticket")?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(&shown.ticket)
+            .map_err(|_| "not a ticket")?;
         let bytes = TicketBytes::try_from(bytes).map_err(|_| "not a ticket")?;
         let buyer = Keyring::new(self.sale.uid).buyer(&shown.buyer);
         let ticket = self.signer.open(&bytes, buyer).ok_or("not this buyer's ticket")?;
-        let events = self.evidence.events.get(ticket.shard.ix()).ok_or("no such shard")?;
-        let event = events.get(ticket.no.n as usize - 1).filter(|e| e.ticket() == ticket.no);
+        let events = self
+            .evidence
+            .events
+            .get(ticket.shard.ix())
+            .ok_or("no such shard")?;
+        let event = events
+            .get(ticket.no.n as usize - 1)
+            .filter(|e| e.ticket() == ticket.no);
         match event.map(|e| &e.change) {
             Some(Change::Reserved(r)) if r.buyer == buyer && *r.buyer_id == *shown.buyer => {}
             Some(_) => return Err("in the log is something else"),

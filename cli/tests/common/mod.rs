@@ -3,6 +3,7 @@
 
 pub(crate) mod evidence;
 pub(crate) mod served;
+pub(crate) mod shop;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -38,7 +39,10 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(yaml: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("flashsale-test-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("flashsale-test-")
+            .tempdir()
+            .unwrap();
         std::fs::write(dir.path().join("sale.yaml"), yaml).unwrap();
         std::fs::write(dir.path().join("secret"), PAYMENT_SECRET).unwrap();
         Self { dir }
@@ -73,7 +77,10 @@ impl Place {
 /// The command with these arguments. It ends with the test.
 pub(crate) fn flashsale<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flashsale"));
-    command.args(args).env_remove("RUST_BACKTRACE").env_remove("RUST_LOG");
+    command
+        .args(args)
+        .env_remove("RUST_BACKTRACE")
+        .env_remove("RUST_LOG");
     command.stdin(Stdio::null()).kill_on_drop(true);
     command
 }

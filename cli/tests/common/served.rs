@@ -38,7 +38,10 @@ impl Served {
     /// Starts it. What it says on standard error is added to `<ready file>.err`.
     pub(crate) fn start(mut command: Command, ready_file: &Path) -> Self {
         let errors = ready_file.with_extension("err");
-        let to = std::fs::OpenOptions::new().create(true).append(true).open(&errors);
+        let to = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&errors);
         command.arg("--ready-file").arg(ready_file);
         command.stdout(std::process::Stdio::null()).stderr(to.unwrap());
         Self {

@@ -81,7 +81,10 @@ impl Sum {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_shown_as_reserved_survives_kills_at_any_moment() {
-    let (rounds, first) = (number("FLASHSALE_KILL_ROUNDS", 12), number("FLASHSALE_KILL_SEED", 1));
+    let (rounds, first) = (
+        number("FLASHSALE_KILL_ROUNDS", 12),
+        number("FLASHSALE_KILL_SEED", 1),
+    );
     let at_once = number("FLASHSALE_KILL_AT_ONCE", 2).max(1) as usize;
     let mut sum = Sum::default();
     let mut playing = JoinSet::new();
@@ -101,6 +104,13 @@ async fn what_was_shown_as_reserved_survives_kills_at_any_moment() {
         sum.add(&plan, seen);
     }
     sum.print();
-    assert!(sum.failed.is_empty(), "replay with FLASHSALE_KILL_ROUNDS=1 FLASHSALE_KILL_SEED={}", sum.failed[0]);
-    assert!(sum.promised > 0, "no ticket was ever promised: nothing was tested");
+    assert!(
+        sum.failed.is_empty(),
+        "replay with FLASHSALE_KILL_ROUNDS=1 FLASHSALE_KILL_SEED={}",
+        sum.failed[0]
+    );
+    assert!(
+        sum.promised > 0,
+        "no ticket was ever promised: nothing was tested"
+    );
 }

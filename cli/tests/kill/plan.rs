@@ -42,7 +42,9 @@ impl Plan {
         let mut random = StdRng::seed_from_u64(seed);
         let ms = |random: &mut StdRng, range| Duration::from_millis(random.random_range::<u64, _>(range));
         let items = random.random_range(1..=3);
-        let stock = (0..items).map(|_| random.random_range(400..=600) / items).collect();
+        let stock = (0..items)
+            .map(|_| random.random_range(400..=600) / items)
+            .collect();
         let window = ms(&mut random, 1_000..1_600);
         let mut kills = Vec::new();
         for _ in 0..random.random_range(1..=3) {

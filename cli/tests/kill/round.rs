@@ -57,7 +57,11 @@ struct Round<'a> {
 /// Plays a round. Its directory is kept if something went wrong.
 pub(crate) async fn play(plan: &Plan) -> Seen {
     let names: Vec<String> = (0..plan.stock.len()).map(|i| format!("item-{i}")).collect();
-    let items: Vec<(&str, u32)> = names.iter().map(String::as_str).zip(plan.stock.iter().copied()).collect();
+    let items: Vec<(&str, u32)> = names
+        .iter()
+        .map(String::as_str)
+        .zip(plan.stock.iter().copied())
+        .collect();
     let place = Place::new(&yaml("killed", &items));
     let opens = now_ms() + OPENS_AFTER.as_millis() as u64;
     let round = Round {
@@ -83,7 +87,8 @@ pub(crate) async fn play(plan: &Plan) -> Seen {
         Err(error) => seen.problems.push(error.to_string()),
     }
     if !seen.problems.is_empty() {
-        seen.problems.push(format!("all is kept in {}", place.keep().display()));
+        seen.problems
+            .push(format!("all is kept in {}", place.keep().display()));
     }
     seen
 }
@@ -93,7 +98,9 @@ impl Round<'_> {
         let ready = self.place.path("ready.json");
         let address = Address::Ask(Arc::new(move || Some(read_ready(&ready)?.listen)));
         let stock = self.plan.stock.iter().enumerate();
-        let items = stock.map(|(i, stock)| Item::new(format!("item-{i}"), u64::from(*stock))).collect();
+        let items = stock
+            .map(|(i, stock)| Item::new(format!("item-{i}"), u64::from(*stock)))
+            .collect();
         let mut config = CrowdConfig::new(address, "killed", items, self.plan.buyers);
         config.seed = self.plan.seed;
         config.popularity = Popularity::Zipf(1.0);
@@ -123,7 +130,10 @@ impl Round<'_> {
     fn start(&self) -> Served {
         let millis = |d: Duration| format!("{}ms", d.as_millis());
         let mut command: Command = self.place.up();
-        command.arg("--trust-header").arg("--payment-secret").arg(self.place.path("secret"));
+        command
+            .arg("--trust-header")
+            .arg("--payment-secret")
+            .arg(self.place.path("secret"));
         // Counts only until a process has written its decision down.
         let opens_in = self.opens.saturating_sub(now_ms()).max(1);
         command.args(["--opens-in", &format!("{opens_in}ms")]);
@@ -157,7 +167,13 @@ impl Round<'_> {
         }
     }
 
-    async fn wait(&self, server: &mut Served, kill: Moment, again: bool, seen: &mut Seen) -> Result<(), String> {
+    async fn wait(
+        &self,
+        server: &mut Served,
+        kill: Moment,
+        again: bool,
+        seen: &mut Seen,
+    ) -> Result<(), String> {
         let at = |from: u64, after: Duration| {
             let then = from + after.as_millis() as u64;
             Duration::from_millis(then.saturating_sub(now_ms()))
@@ -196,13 +212,15 @@ impl Round<'_> {
     async fn check(&self, outcome: &Outcome, seen: &mut Seen) {
         let (ended, report) = audit(&self.place.data()).await;
         if !adds_up(&ended, &report) {
-            seen.problems.push(format!("the audit: {:?}\n{}{}", ended.code, ended.out, ended.err));
+            seen.problems
+                .push(format!("the audit: {:?}\n{}{}", ended.code, ended.out, ended.err));
             return;
         }
         let broken = outcome.violations.iter().map(|v| format!("{v:?}"));
         seen.problems.extend(broken);
         let rest = AtRest::read(&self.place.data()).await;
-        seen.problems.extend(outcome.tickets.iter().filter_map(|shown| rest.unkept(shown)));
+        seen.problems
+            .extend(outcome.tickets.iter().filter_map(|shown| rest.unkept(shown)));
         let shown = |state| outcome.tickets.iter().filter(|t| t.was_shown(state)).count();
         seen.promised = shown(TicketState::Reserved).max(shown(TicketState::Ordered));
         seen.paid = shown(TicketState::Paid);
