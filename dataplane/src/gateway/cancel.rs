@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// How long a cancellation may take; the buyer can ask again.
 pub(super) const DESK_ANSWER_MAX: Duration = Duration::from_secs(3);
+/// How often it is tried while the database doesn't know the reservation yet: two seconds.
+const TRIES_MAX: u32 = 40;
 /// Between two tries while the database doesn't know the reservation yet.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
@@ -35,7 +37,7 @@ impl Thread {
     }
 
     async fn cancelled(&self, held: &Held) -> Result<Standing, Problem> {
-        loop {
+        for _ in 0..TRIES_MAX {
             let standing = Standing::of(&held.ticket, self.shared());
             match standing.shown {
                 Shown::Paid => return Err(Problem::NotCancellable),
@@ -57,5 +59,6 @@ impl Thread {
                 CancelOutcome::NotYet => tokio::time::sleep(RETRY_AFTER).await,
             }
         }
+        Err(Problem::Busy)
     }
 }

@@ -1,5 +1,6 @@
 //! The gateway over real sockets, with the real host and journal.
 
+#![allow(clippy::unwrap_used, reason = "everything here is a test or its helper")]
 #![allow(unreachable_pub, reason = "shared with an example")]
 
 mod calls;

@@ -230,3 +230,55 @@ async fn without_registration_there_is_nothing_to_register_for() {
         .await;
     assert_eq!(answer.problem(), (425, "registration-not-open"));
 }
+
+#[tokio::test]
+async fn every_purchase_request_is_counted_once() {
+    let mut setup = Setup::default();
+    setup.options.limits.per_buyer = Some(flashsale_dataplane::gateway::Rate {
+        per_second: 1,
+        burst: 6,
+    });
+    let stand = Stand::start(setup).await;
+    let mut requests = 0;
+    for i in 0..15 {
+        for (item, quantity) in [(PHONE, 1), (CASE, 2), (CASE, 9), ("none", 1)] {
+            stand
+                .purchase(&format!("buyer-{i}"), item, quantity)
+                .send()
+                .await
+                .unwrap();
+            requests += 1;
+        }
+    }
+    for _ in 0..8 {
+        stand.buy("buyer-0").await;
+        stand.post_body(PURCHASES, "", "{}").await;
+        requests += 2;
+    }
+    let buckets = [
+        "won",
+        "sold_out",
+        "duplicate",
+        "limited",
+        "not_open",
+        "too_fast",
+        "busy",
+        "failed",
+    ];
+    let counters = &stand.shared.counters;
+    let counted: Vec<(&str, u64)> = counters
+        .each()
+        .filter(|(name, _)| buckets.contains(name))
+        .collect();
+    assert_eq!(
+        counted.iter().map(|(_, n)| n).sum::<u64>(),
+        requests,
+        "{counted:?}"
+    );
+    for name in ["won", "sold_out", "duplicate", "limited", "too_fast", "failed"] {
+        assert!(
+            counted.iter().any(|(n, count)| *n == name && *count > 0),
+            "{name} in {counted:?}"
+        );
+    }
+}

@@ -111,7 +111,7 @@ impl Stand {
         host.fence().expect("a journal that takes records");
         std::thread::spawn(move || {
             host.run(&inbox, &opened.committed)
-                .expect("a host without failures")
+                .expect("a host without failures");
         });
         while shared.shards.iter().any(|s| s.load().phase != Phase::Open) {
             tokio::task::yield_now().await;
@@ -121,7 +121,7 @@ impl Stand {
         let (desk, requests) = Desk::channel();
         tokio::spawn(orders(shared.clone(), port.clone(), requests));
         tokio::task::spawn_blocking(move || {
-            done.recv_timeout(Duration::from_secs(30)).expect("loaded stock")
+            done.recv_timeout(Duration::from_secs(30)).expect("loaded stock");
         })
         .await
         .expect("loaded stock");

@@ -128,3 +128,13 @@ async fn closed_tickets_say_why() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_ticket_that_the_database_never_learns_of_is_busy_and_stays() {
+    let stand = Stand::start(Setup::default()).await;
+    let ticket = stand.buy("alice").await.ticket().to_owned();
+    let path = format!("/v1/tickets/{ticket}");
+    let cancel = Answer::of(stand.call(Method::DELETE, &path, "alice")).await;
+    assert_eq!(cancel.problem(), (503, "busy"));
+    assert_eq!(stand.get(&path, "alice").await.body["state"], "reserved");
+}

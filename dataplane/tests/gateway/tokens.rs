@@ -80,12 +80,14 @@ fn claims(buyer: &str) -> Value {
 }
 
 /// The claims with one of them changed; `null` takes it out.
-fn with(buyer: &str, name: &str, value: Value) -> Value {
+fn with(buyer: &str, name: &str, value: impl Into<Value>) -> Value {
+    let value = value.into();
     let mut claims = claims(buyer);
     let map = claims.as_object_mut().unwrap();
-    map.insert(name.to_owned(), value.clone());
     if value.is_null() {
         map.remove(name);
+    } else {
+        map.insert(name.to_owned(), value);
     }
     claims
 }
