@@ -254,6 +254,8 @@ impl Worker {
                 }
             };
             add(&self.shared.counters.ordered, made.len() as u64);
+            let unmade = turn.len().saturating_sub(made.len());
+            self.queues.not_made(unmade as u32);
             for order in made {
                 self.pending
                     .insert((order.shard, order.ticket), (order.item, order.quantity));
@@ -273,7 +275,9 @@ impl Worker {
         self.shared
             .oldest_waiting
             .store(self.queues.oldest().unwrap_or(0), Ordering::Relaxed);
-        self.shared.forecast.store(Arc::new(self.queues.forecast()));
+        let free = |item| self.shared.available(item).unwrap_or(0);
+        let forecast = self.queues.forecast(free);
+        self.shared.forecast.store(Arc::new(forecast));
     }
 
     /// Closes what is due, and asks again for units that aren't released yet.
@@ -311,7 +315,8 @@ impl Worker {
             if let State::Closed(reason) = order.state {
                 releases.push((order.shard, order.ticket, reason));
             }
-            self.pending.remove(&(order.shard, order.ticket));
+            let waited = self.pending.remove(&(order.shard, order.ticket)).is_none();
+            self.queues.leave(u32::from(waited));
             post(&self.shared, &order);
         }
         if !releases.is_empty() {
@@ -412,7 +417,8 @@ impl Worker {
         let outcome = match self.orders.cancel(shard, ticket, now_ms()).await? {
             Cancelled::Closed { reason, again } => {
                 if !again {
-                    self.pending.remove(&(shard, ticket));
+                    let waited = self.pending.remove(&(shard, ticket)).is_none();
+                    self.queues.leave(u32::from(waited));
                     add(&self.shared.counters.closed, 1);
                     self.post(shard, ticket, State::Closed(reason), 0);
                     self.tell(Message::Release(vec![(shard, ticket, reason)])).await;

@@ -47,6 +47,7 @@ const STEPS: usize = 64;
 /// When each lane's n-th waiting reservation becomes an order, if nobody else comes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
+    rate: f64,
     step_seconds: f64,
     /// Per lane: how many are served after each step.
     served: Vec<[f64; STEPS + 1]>,
@@ -66,8 +67,10 @@ impl Forecast {
                 served[step] = f64::from(waiting[lane]) - left[lane];
             }
         }
+        let rate = rate.max(f64::MIN_POSITIVE);
         Self {
-            step_seconds: budget / rate.max(f64::MIN_POSITIVE),
+            rate,
+            step_seconds: budget / rate,
             served,
         }
     }
@@ -79,21 +82,33 @@ impl Forecast {
             return 0.0;
         };
         let position = f64::from(position);
-        let step = served.partition_point(|&s| s < position);
-        if step > STEPS {
-            // Further back than anybody this forecast knows of: as fast as the lane went on average.
-            let whole = STEPS as f64 * self.step_seconds;
-            return if served[STEPS] > 0.0 {
-                whole * position / served[STEPS]
-            } else {
-                whole
-            };
+        if position > served[STEPS] {
+            return self.beyond(served, position);
         }
+        let step = served.partition_point(|&s| s < position);
         let Some(before) = step.checked_sub(1) else {
             return 0.0;
         };
         let within = (position - served[before]) / (served[step] - served[before]);
         (before as f64 + within) * self.step_seconds
+    }
+
+    /// The same for a position further back than anybody this forecast knows of: as fast as the lane goes while
+    /// somebody is in it, not as fast as it goes over the whole forecast, which may be far longer.
+    fn beyond(&self, served: &[f64; STEPS + 1], position: f64) -> f64 {
+        let known = served[STEPS];
+        if known >= 1.0 {
+            let emptied = served.partition_point(|&s| s < known);
+            // In the step in which a lane runs empty it takes only a part of the time.
+            let before = emptied.saturating_sub(1);
+            if served[before] > 0.0 {
+                return before as f64 * self.step_seconds * position / served[before];
+            }
+        }
+        let others = self.served.iter().filter(|lane| lane[STEPS] > 0.0).count() - usize::from(known > 0.0);
+        let total: f64 = self.served.iter().map(|lane| lane[STEPS]).sum::<f64>() - known + position;
+        let share = 0.5 / (others as f64 + 1.0) + 0.5 * position / total;
+        position / (self.rate * share)
     }
 }
 
@@ -131,6 +146,18 @@ mod tests {
     #[test]
     fn a_short_lane_does_not_starve_behind_a_hot_one() {
         assert_eq!(shares(100, &lanes(&[10, 100_000]))[0], 10);
+    }
+
+    #[test]
+    fn one_more_than_the_lane_has_waits_hardly_longer_than_its_last() {
+        let forecast = Forecast::new(&[100, 100_000, 5_000], 1_000.0);
+        for (lane, last) in [(0, 100), (2, 5_000)] {
+            let (known, beyond) = (forecast.seconds(lane, last), forecast.seconds(lane, last + 1));
+            assert!((beyond - known).abs() <= 0.1 * known + 1.0, "{known} {beyond}");
+        }
+        let first = Forecast::new(&[0, 100_000], 1_000.0).seconds(0, 10);
+        assert!(first > 0.0 && first < 0.1, "{first}");
+        assert!((Forecast::new(&[0], 10.0).seconds(0, 20) - 2.0).abs() < 1e-9);
     }
 
     proptest! {
