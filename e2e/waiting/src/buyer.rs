@@ -90,7 +90,8 @@ impl Buyer {
                 let made = seen
                     .pay_by_ms
                     .map_or(now, |by| (by + 500).saturating_sub(payment_timeout_ms));
-                self.ordered_ms = Some(made.clamp(self.waiting_at_ms.min(now), now));
+                self.ordered_ms
+                    .get_or_insert(made.clamp(self.waiting_at_ms.min(now), now));
                 false
             }
         }
