@@ -55,7 +55,10 @@ impl World {
                 }
             }
             if list != self.list(s) {
-                self.violation(Checker::OldEpoch, format!("{s:?}: two readings of the log differ"));
+                self.violation(
+                    Checker::OldEpoch,
+                    format!("{s:?}: two readings of the log differ"),
+                );
             }
         }
     }
@@ -65,7 +68,11 @@ impl World {
         for s in self.shard_ids() {
             let (db, list) = (&self.dbs[s.ix()], self.list(s));
             if db.list != list || db.row.applied != list.len() as Seq {
-                let what = format!("{s:?}: {} events in the log, {} applied", list.len(), db.list.len());
+                let what = format!(
+                    "{s:?}: {} events in the log, {} applied",
+                    list.len(),
+                    db.list.len()
+                );
                 self.violation(Checker::LogInDatabase, what);
             }
         }
@@ -74,7 +81,10 @@ impl World {
     /// A rebuild from the log equals the living engine.
     fn audit_rebuild(&mut self) {
         for s in self.shard_ids() {
-            let Some(live) = self.procs[self.assigned[s.ix()]].room.owner(s).map(|o| o.engine().clone())
+            let Some(live) = self.procs[self.assigned[s.ix()]]
+                .room
+                .owner(s)
+                .map(|o| o.engine().clone())
             else {
                 continue;
             };
@@ -83,7 +93,36 @@ impl World {
             if let Some(inconsistent) = failed {
                 self.violation(Checker::Rebuild, format!("{s:?}: {inconsistent}"));
             } else if rebuilt != live {
-                self.violation(Checker::Rebuild, format!("{s:?}: rebuilt {rebuilt:?} live {live:?}"));
+                self.violation(
+                    Checker::Rebuild,
+                    format!("{s:?}: rebuilt {rebuilt:?} live {live:?}"),
+                );
+            }
+        }
+    }
+
+    /// Conservation while the sale runs: no unit is in two places of the shards' current owners.
+    pub(crate) fn check_units_online(&mut self) {
+        for item in self.items() {
+            let (mut seen, mut twice) = (0u64, 0u64);
+            let mut mark = |range: &UnitRange| {
+                for unit in range.iter() {
+                    twice |= seen & (1 << (unit % 64));
+                    seen |= 1 << (unit % 64);
+                }
+            };
+            for s in self.shard_ids() {
+                let p = self.assigned[s.ix()];
+                let owner = self.procs[p].room.owner(s);
+                if let Some(owner) = owner.filter(|o| o.takes() && self.is_current(p, s)) {
+                    owner.engine().free_ranges(item).iter().for_each(&mut mark);
+                    let live = owner.engine().live().filter(|(_, i, _)| *i == item);
+                    live.for_each(|(.., units)| units.iter().for_each(&mut mark));
+                }
+            }
+            if twice != 0 {
+                let what = format!("{item:?}: units {twice:#b} are in two places");
+                self.violation(Checker::Conservation, what);
             }
         }
     }
@@ -106,9 +145,19 @@ impl World {
                     {
                         break;
                     }
-                    let mut walk = Walk { units: &mut units, held: &mut held, problems: &mut problems };
+                    let mut walk = Walk {
+                        units: &mut units,
+                        held: &mut held,
+                        problems: &mut problems,
+                    };
                     walk.event(s, event);
-                    if let Change::TransferIn { from, number, item, units } = &event.change {
+                    if let Change::TransferIn {
+                        from,
+                        number,
+                        item,
+                        units,
+                    } = &event.change
+                    {
                         let sent = self.list(*from).get(*number as usize - 1).map(|e| &e.change);
                         let fits = matches!(sent, Some(Change::TransferOut { to, item: i, units: u })
                             if *to == s && i == item && u == units);
@@ -126,7 +175,10 @@ impl World {
         }
         let unread = self.shard_ids().any(|s| at[s.ix()] < self.list(s).len());
         if unread {
-            problems.push((Checker::Conservation, "a transfer arrived that was never sent".into()));
+            problems.push((
+                Checker::Conservation,
+                "a transfer arrived that was never sent".into(),
+            ));
         }
         for item in self.items() {
             let granted = match self.sc.grant {
@@ -149,7 +201,9 @@ impl World {
 
     /// Units of an item that the living engines have, free or held.
     fn engine_units(&self, item: ItemIx) -> usize {
-        let engines = self.shard_ids().filter_map(|s| self.procs[self.assigned[s.ix()]].room.owner(s));
+        let engines = self
+            .shard_ids()
+            .filter_map(|s| self.procs[self.assigned[s.ix()]].room.owner(s));
         let count = engines.map(|o| {
             let engine = o.engine();
             let live = engine.live().filter(|(_, i, _)| *i == item);
@@ -245,7 +299,10 @@ impl World {
         let mut problems = Vec::new();
         for s in self.shard_ids() {
             let list = self.list(s);
-            let reservations = list.iter().filter(|e| matches!(e.change, Change::Reserved(_))).count();
+            let reservations = list
+                .iter()
+                .filter(|e| matches!(e.change, Change::Reserved(_)))
+                .count();
             let orders = &self.dbs[s.ix()].orders;
             if orders.len() != reservations {
                 let what = format!("{s:?}: {reservations} reservations, {} orders", orders.len());
@@ -254,8 +311,10 @@ impl World {
             for order in orders {
                 let event = list.get((order.ticket.n as usize).wrapping_sub(1));
                 let event = event.filter(|e| e.ticket() == order.ticket);
-                let same = event.is_some_and(|e| matches!(&e.change, Change::Reserved(r)
-                    if (r.buyer, r.item, &r.units) == (order.buyer, order.item, &order.units)));
+                let same = event.is_some_and(|e| {
+                    matches!(&e.change, Change::Reserved(r)
+                    if (r.buyer, r.item, &r.units) == (order.buyer, order.item, &order.units))
+                });
                 if !same {
                     problems.push((Checker::PhantomOrder, format!("{s:?}: {order:?}")));
                 }
@@ -270,7 +329,12 @@ impl World {
                 }
                 let paid = order.state == State::Paid;
                 let whole = order.accepted.len() + order.refunds.len() == order.known.len();
-                let once = order.accepted.iter().chain(&order.refunds).collect::<FxHashSet<_>>().len()
+                let once = order
+                    .accepted
+                    .iter()
+                    .chain(&order.refunds)
+                    .collect::<FxHashSet<_>>()
+                    .len()
                     == order.known.len();
                 if order.accepted.len() != usize::from(paid) || !whole || !once {
                     problems.push((Checker::Money, format!("{s:?}: {order:?}")));
@@ -286,7 +350,9 @@ impl World {
     fn audit_told(&mut self) {
         for ix in 0..self.ledger.told.len() {
             let (s, ticket) = (self.ledger.told[ix].shard, self.ledger.told[ix].ticket);
-            let Some(shown) = self.shown(self.assigned[s.ix()], s, ticket) else { continue };
+            let Some(shown) = self.shown(self.assigned[s.ix()], s, ticket) else {
+                continue;
+            };
             self.ledger.show(self.step, ix, shown, true);
             let told = &self.ledger.told[ix];
             let (acknowledged, what) = (told.acknowledged, format!("{s:?} {ticket:?} is {shown:?}"));
@@ -325,7 +391,8 @@ impl Walk<'_> {
                 if let Some((item, units)) = self.held.remove(&(s, *ticket)) {
                     self.shift(item, &units, Place::Held(s, *ticket), Place::Free(s), event);
                 } else {
-                    self.problems.push((Checker::NoLeak, format!("{s:?} {event:?} releases nothing")));
+                    self.problems
+                        .push((Checker::NoLeak, format!("{s:?} {event:?} releases nothing")));
                 }
             }
             Change::TransferOut { item, units, .. } => {

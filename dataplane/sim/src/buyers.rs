@@ -99,7 +99,14 @@ impl Buyer {
             registers: !dice.one_in(8),
             registered: false,
             cancels: dice.one_in(6),
-            pays: dice.pick(&[Pays::Never, Pays::InTime, Pays::InTime, Pays::InTime, Pays::Late, Pays::Twice]),
+            pays: dice.pick(&[
+                Pays::Never,
+                Pays::InTime,
+                Pays::InTime,
+                Pays::InTime,
+                Pays::Late,
+                Pays::Twice,
+            ]),
             keys: 0,
             wishes: Vec::new(),
         };
@@ -197,11 +204,22 @@ impl World {
         }
         let wish = &mut self.buyers[b].wishes[w];
         wish.tries += 1;
-        wish.at = if wish.tries > TRIES_MAX { At::Done } else { At::Asked };
+        wish.at = if wish.tries > TRIES_MAX {
+            At::Done
+        } else {
+            At::Asked
+        };
         wish.since = step;
         if wish.at == At::Asked {
             let (item, quantity, key) = (wish.item, wish.quantity, wish.key);
-            self.post(Request { buyer: b, wish: w, item, quantity, key, probe: false });
+            self.post(Request {
+                buyer: b,
+                wish: w,
+                item,
+                quantity,
+                key,
+                probe: false,
+            });
         }
     }
 
@@ -211,8 +229,19 @@ impl World {
         let limit = self.sc.rules.limits[self.buyers[b].wishes[w].item.ix()];
         let wish = &self.buyers[b].wishes[w];
         let (item, key) = (wish.item, wish.key);
-        let quantity = if other { wish.quantity % limit.max(2) + 1 } else { wish.quantity };
-        self.post(Request { buyer: b, wish: w, item, quantity, key, probe: true });
+        let quantity = if other {
+            wish.quantity % limit.max(2) + 1
+        } else {
+            wish.quantity
+        };
+        self.post(Request {
+            buyer: b,
+            wish: w,
+            item,
+            quantity,
+            key,
+            probe: true,
+        });
     }
 
     fn post(&mut self, request: Request) {
@@ -222,7 +251,12 @@ impl World {
             home = ShardId(self.dice.below(usize::from(self.sc.shards)) as u16);
         }
         if let Some(key) = request.key {
-            self.ledger.keys.entry(key).or_default().bodies.push((request.item, request.quantity));
+            self.ledger
+                .keys
+                .entry(key)
+                .or_default()
+                .bodies
+                .push((request.item, request.quantity));
         }
         self.note(|_| format!("request {token}: {request:?}"));
         self.requests.push(request);
@@ -239,7 +273,11 @@ impl World {
         if self.mail.is_empty() {
             return;
         }
-        let first = if self.dice.one_in(4) { self.dice.below(self.mail.len()) } else { 0 };
+        let first = if self.dice.one_in(4) {
+            self.dice.below(self.mail.len())
+        } else {
+            0
+        };
         let (s, batch) = (self.mail[first].1, self.dice.between(1, 4) as usize);
         let p = self.route(s);
         let mut attempts = Vec::new();
@@ -260,7 +298,11 @@ impl World {
         let mut answers: Vec<Answered> = Vec::new();
         if self.loads[0] != Load::Seeded && self.bug != Some(Break::Reseed) {
             // The gate: nothing is sold before the stock is known to be loaded.
-            answers.extend(attempts.iter().map(|a| (a.token, Answer::Refused(Refusal::Unavailable))));
+            answers.extend(
+                attempts
+                    .iter()
+                    .map(|a| (a.token, Answer::Refused(Refusal::Unavailable))),
+            );
         } else {
             self.decide(p, s, attempts, &mut answers);
         }
@@ -272,7 +314,9 @@ impl World {
         let mut now = self.clock(p);
         let waited = self.procs[p].room.waiting();
         match self.bug {
-            Some(Break::GatewayClock) => now = (self.now + self.dice.between(0, 10_000)).saturating_sub(5_000),
+            Some(Break::GatewayClock) => {
+                now = (self.now + self.dice.between(0, 10_000)).saturating_sub(5_000)
+            }
             Some(Break::PlaceFromGateway) => {
                 let places = vec![1_000; self.sc.stock.len()];
                 let mut verdicts = Vec::new();
@@ -302,7 +346,13 @@ impl World {
     }
 
     fn attempt(&mut self, token: u64) -> Attempt {
-        let Request { buyer, item, quantity, mut key, .. } = self.requests[token as usize];
+        let Request {
+            buyer,
+            item,
+            quantity,
+            mut key,
+            ..
+        } = self.requests[token as usize];
         if self.bug == Some(Break::KeyDropped) && self.dice.one_in(2) {
             key = None;
         }
@@ -310,7 +360,14 @@ impl World {
             key = key.map(|k| RequestKey((k.0 << 32) | u128::from(self.buyers[buyer].keys)));
         }
         let Buyer { key: buyer, id, .. } = &self.buyers[buyer];
-        Attempt { token, buyer: *buyer, buyer_id: id.clone(), item, quantity, key }
+        Attempt {
+            token,
+            buyer: *buyer,
+            buyer_id: id.clone(),
+            item,
+            quantity,
+            key,
+        }
     }
 
     /// Answers leave a process. They are checked whether they arrive or not.
@@ -326,7 +383,12 @@ impl World {
     }
 
     fn hear(&mut self, request: &Request, answer: Answer) {
-        let Request { buyer: b, wish: w, probe, .. } = *request;
+        let Request {
+            buyer: b,
+            wish: w,
+            probe,
+            ..
+        } = *request;
         let shard = self.buyers[b].home;
         let again = self.dice.one_in(2);
         if answer == Answer::Refused(Refusal::NotEntitled) {
@@ -362,9 +424,15 @@ impl World {
             Answer::Taken(ticketed) => {
                 self.stats.count(Stat::Taken);
                 self.ledger.taken += 1;
+                if let Some(key) = request.key {
+                    self.ledger.taken_by.insert((shard, ticketed.ticket), key);
+                }
                 let clock = self.clock(p);
                 if clock < self.sc.rules.opens || clock >= self.sc.rules.closes {
-                    self.violation(Checker::Window, format!("process {p} took {ticketed:?} at {clock}"));
+                    self.violation(
+                        Checker::Window,
+                        format!("process {p} took {ticketed:?} at {clock}"),
+                    );
                 }
                 if ticketed.place == 0 || ticketed.place > self.ledger.taken {
                     let what = format!("{ticketed:?} after {} reservations", self.ledger.taken);
@@ -401,7 +469,10 @@ impl World {
             _ => None,
         };
         if let Some(problem) = problem {
-            let what = format!("{problem}: {request:?} promised {:?}, got {answer:?}", facts.promised);
+            let what = format!(
+                "{problem}: {request:?} promised {:?}, got {answer:?}",
+                facts.promised
+            );
             self.violation(Checker::SameAnswer, what);
         }
     }
@@ -415,10 +486,13 @@ impl World {
         let free: u32 = room.engines().flatten().map(|e| e.free(request.item)).sum();
         if !open {
             // A stale process can't say it either: it doesn't know all shards.
-            let blind = room.owners().count() < usize::from(self.sc.shards)
-                || room.owners().any(|o| !o.takes());
+            let blind =
+                room.owners().count() < usize::from(self.sc.shards) || room.owners().any(|o| !o.takes());
             if blind {
-                self.violation(Checker::SellThrough, format!("process {p} says sold out, and can't know"));
+                self.violation(
+                    Checker::SellThrough,
+                    format!("process {p} says sold out, and can't know"),
+                );
             }
         } else if free >= request.quantity {
             let what = format!("{request:?} was told sold out with {free} units free");
@@ -437,7 +511,10 @@ impl World {
         match self.bug {
             Some(Break::PromiseOnReceipt) => {
                 let receipts = &self.logs[s.ix()].receipts;
-                let receipt = receipts.iter().find(|(e, _)| *e == progress.epoch).map_or(0, |(_, n)| *n);
+                let receipt = receipts
+                    .iter()
+                    .find(|(e, _)| *e == progress.epoch)
+                    .map_or(0, |(_, n)| *n);
                 if receipt > progress.promised {
                     let (first, made) = (progress.promised + 1, progress.epoch);
                     progress.segments.push(Segment { first, made });
@@ -452,9 +529,16 @@ impl World {
 
     /// A buyer looks at a ticket, and does what it suggests.
     fn look(&mut self, b: usize, w: usize, told: usize) {
-        let Told { shard: s, ticket, shown: before, .. } = self.ledger.told[told];
+        let Told {
+            shard: s,
+            ticket,
+            shown: before,
+            ..
+        } = self.ledger.told[told];
         let p = self.route(s);
-        let Some(shown) = self.shown(p, s, ticket) else { return };
+        let Some(shown) = self.shown(p, s, ticket) else {
+            return;
+        };
         let fresh = self.is_current(p, s) && self.procs[p].room.owner(s).is_some_and(Owner::takes);
         self.ledger.show(self.step, told, shown, fresh);
         if shown != before {
@@ -484,7 +568,12 @@ impl World {
         let not_before = self.now + if late { self.sc.pay_within } else { 0 };
         for _ in 0..if pays == Pays::Twice { 2 } else { 1 } {
             self.payment_ids += 1;
-            self.payments.push(Payment { shard, ticket, id: self.payment_ids, not_before });
+            self.payments.push(Payment {
+                shard,
+                ticket,
+                id: self.payment_ids,
+                not_before,
+            });
         }
     }
 }
@@ -493,7 +582,12 @@ impl World {
 fn tell(told: &mut Vec<Told>, shard: ShardId, ticket: TicketNo) -> usize {
     let known = told.iter().position(|t| (t.shard, t.ticket) == (shard, ticket));
     known.unwrap_or_else(|| {
-        told.push(Told { shard, ticket, shown: Shown::Queued, acknowledged: false });
+        told.push(Told {
+            shard,
+            ticket,
+            shown: Shown::Queued,
+            acknowledged: false,
+        });
         told.len() - 1
     })
 }

@@ -59,13 +59,14 @@ impl Database {
     }
 
     pub(crate) fn is_closed(&self, ticket: TicketNo) -> bool {
-        self.order(ticket).is_some_and(|o| matches!(o.state, State::Closed(_)))
+        self.order(ticket)
+            .is_some_and(|o| matches!(o.state, State::Closed(_)))
     }
 
     pub(crate) fn has_load(&self, load: u32, item: ItemIx) -> bool {
-        self.list.iter().any(
-            |e| matches!(&e.change, Change::Loaded { load: l, item: i, .. } if (*l, *i) == (load, item)),
-        )
+        self.list
+            .iter()
+            .any(|e| matches!(&e.change, Change::Loaded { load: l, item: i, .. } if (*l, *i) == (load, item)))
     }
 
     /// Applies one event's effects, in the transaction that moved the cursor.
@@ -94,13 +95,21 @@ impl Database {
         self.list.push(event.clone());
     }
 
-    /// Inserts the reservation's order.
+    /// Inserts the reservation's order; the ticket is its primary key.
     pub(crate) fn reserved(&mut self, event: &Event, reservation: &Reservation) {
+        if self.order(event.ticket()).is_some() {
+            return;
+        }
         let holds = |o: &&Order| {
-            let both = o.units.iter().flat_map(|a| reservation.units.iter().map(move |b| (a, b)));
+            let both = o
+                .units
+                .iter()
+                .flat_map(|a| reservation.units.iter().map(move |b| (a, b)));
             o.item == reservation.item
                 && o.released == 0
-                && both.into_iter().any(|(a, b)| a.first < b.end() && b.first < a.end())
+                && both
+                    .into_iter()
+                    .any(|(a, b)| a.first < b.end() && b.first < a.end())
         };
         if let Some(other) = self.orders.iter().find(holds) {
             let what = format!("{:?} and {:?} hold the same unit", other.ticket, event.ticket());

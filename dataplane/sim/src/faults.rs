@@ -3,7 +3,7 @@
 use crate::check::Checker;
 use crate::stats::{Fault, Stat};
 use crate::world::{Load, World};
-use flashsale_core::event::Record;
+use flashsale_core::event::{Change, Record};
 use flashsale_core::ids::{ItemIx, ShardId};
 use flashsale_core::order::State;
 use flashsale_core::owner::{Owner, Phase};
@@ -29,7 +29,11 @@ impl World {
         let until = self.step + self.dice.between(5, 120) as u32;
         let p = self.dice.below(self.procs.len());
         let everywhere = self.dice.one_in(2);
-        let shards = if everywhere { 0..self.sc.shards } else { s.0..s.0 + 1 };
+        let shards = if everywhere {
+            0..self.sc.shards
+        } else {
+            s.0..s.0 + 1
+        };
         if !self.sc.has(fault) {
             return;
         }
@@ -122,6 +126,37 @@ impl World {
         }
     }
 
+    /// Most sales have their stock loaded before anything strikes.
+    pub(crate) fn warm_up(&mut self) {
+        self.faulty = false;
+        self.quiescing = true;
+        for _ in 0..12 {
+            self.round_of_servers(0);
+        }
+        (self.faulty, self.quiescing) = (true, false);
+    }
+
+    /// Counts how things ended.
+    pub(crate) fn count_ends(&mut self) {
+        let changes = self.logs.iter().flat_map(|l| &l.truth.list).map(|e| &e.change);
+        let (mut released, mut arrived) = (0, 0);
+        for change in changes {
+            match change {
+                Change::Released { .. } => released += 1,
+                Change::TransferIn { .. } => arrived += 1,
+                _ => {}
+            }
+        }
+        let orders = self.dbs.iter().flat_map(|db| &db.orders);
+        let (paid, refunds) = orders.fold((0, 0), |(paid, refunds), o| {
+            (paid + o.accepted.len() as u64, refunds + o.refunds.len() as u64)
+        });
+        self.stats.counts[Stat::Releases as usize] = released;
+        self.stats.counts[Stat::TransferIns as usize] = arrived;
+        self.stats.counts[Stat::Paid as usize] = paid;
+        self.stats.counts[Stat::Refunds as usize] = refunds;
+    }
+
     /// From here on nothing fails any more.
     pub(crate) fn faults_end(&mut self) {
         self.faulty = false;
@@ -129,7 +164,7 @@ impl World {
     }
 
     /// Rounds of "everything that can happen happens", until nothing is left to happen. Says whether
-    /// that point was reached.
+    /// a bounded number of them sufficed.
     pub(crate) fn quiesce(&mut self) -> bool {
         self.quiescing = true;
         for round in 0..ROUNDS_MAX {
@@ -147,6 +182,16 @@ impl World {
     }
 
     fn round(&mut self, round: u32) {
+        self.round_of_servers(round);
+        for b in 0..self.buyers.len() {
+            self.buyer_rests(b, round);
+        }
+        for _ in 0..self.payments.len() {
+            self.deliver_payment();
+        }
+    }
+
+    fn round_of_servers(&mut self, round: u32) {
         self.load_stock();
         for s in (0..self.sc.shards).map(ShardId) {
             self.land(s);
@@ -178,12 +223,6 @@ impl World {
         while !self.mail.is_empty() {
             self.deliver_mail();
         }
-        for b in 0..self.buyers.len() {
-            self.buyer_rests(b, round);
-        }
-        for _ in 0..self.payments.len() {
-            self.deliver_payment();
-        }
     }
 
     /// What keeps the world from being at rest.
@@ -194,19 +233,32 @@ impl World {
                 return Some(format!("{s:?} has no owner"));
             };
             let (progress, len) = (owner.progress(), owner.engine().len());
-            let all = [progress.promised, progress.applied, db.row.applied, log.truth.list.len() as u64];
+            let all = [
+                progress.promised,
+                progress.applied,
+                db.row.applied,
+                log.truth.list.len() as u64,
+            ];
             let in_transfer: u32 = self.items().map(|i| owner.in_transfer(i)).sum();
-            let open = db.orders.iter().find(|o| matches!(o.state, State::Reserved | State::Pending));
+            let open = db
+                .orders
+                .iter()
+                .find(|o| matches!(o.state, State::Reserved | State::Pending));
             if !self.is_current(p, s) || owner.phase() != Phase::Open || db.row.medium != Medium::Log {
                 return Some(format!("{s:?} is {:?}, {:?}", owner.phase(), db.row));
             } else if all != [len; 4] || owner.outbox_len() > 0 {
-                return Some(format!("{s:?} has {len} events, of them promised, applied … {all:?}"));
+                return Some(format!(
+                    "{s:?} has {len} events, of them promised, applied … {all:?}"
+                ));
             } else if in_transfer > 0 {
                 return Some(format!("{s:?} has {in_transfer} units in transfer"));
             } else if let Some(order) = open {
                 return Some(format!("{s:?} has the order {order:?}"));
             } else if !db.releases.is_empty() || !log.flying.is_empty() {
-                return Some(format!("{s:?} has releases {:?}, flying {:?}", db.releases, log.flying));
+                return Some(format!(
+                    "{s:?} has releases {:?}, flying {:?}",
+                    db.releases, log.flying
+                ));
             }
         }
         let granted = self.sc.grant.is_none() || self.loads[1] == Load::Seeded;
@@ -214,7 +266,10 @@ impl World {
             return Some(format!("loads are {:?}", self.loads));
         }
         if !self.net.is_empty() || !self.mail.is_empty() || !self.payments.is_empty() {
-            return Some(format!("{:?} {:?} {:?} under way", self.net, self.mail, self.payments));
+            return Some(format!(
+                "{:?} {:?} {:?} under way",
+                self.net, self.mail, self.payments
+            ));
         }
         // A process that holds some of the shards only can't know when to give up: its callers do.
         let waiting: usize = self.procs.iter().map(|p| p.room.waiting()).sum();

@@ -55,6 +55,8 @@ pub(crate) struct Ledger {
     /// Per buyer their promised reservations.
     bought: FxHashMap<(BuyerKey, ItemIx), SmallVec<[(ShardId, TicketNo, u32); 2]>>,
     pub(crate) keys: FxHashMap<RequestKey, KeyFacts>,
+    /// By which of the buyer's own keys a ticket was taken, whatever the system made of the key.
+    pub(crate) taken_by: FxHashMap<(ShardId, TicketNo), RequestKey>,
     pub(crate) told: Vec<Told>,
     pub(crate) taken: u32,
 }
@@ -79,14 +81,16 @@ impl Ledger {
     pub(crate) fn note(&mut self, shard: ShardId, events: &[Event]) {
         for event in events {
             if let Change::Reserved(r) = &event.change {
-                self.made[shard.ix()].entry(event.ticket()).or_insert_with(|| Made {
-                    buyer: r.buyer,
-                    item: r.item,
-                    units: r.units.clone(),
-                    quantity: units::count(&r.units),
-                    key: r.key,
-                    at: r.at,
-                });
+                self.made[shard.ix()]
+                    .entry(event.ticket())
+                    .or_insert_with(|| Made {
+                        buyer: r.buyer,
+                        item: r.item,
+                        units: r.units.clone(),
+                        quantity: units::count(&r.units),
+                        key: r.key,
+                        at: r.at,
+                    });
             }
         }
     }
@@ -136,13 +140,20 @@ impl Ledger {
             }
             let holder = holders[unit as usize].replace((shard, ticket));
             if let Some((s, t)) = holder.filter(|&(s, t)| !closed(s, t)) {
-                let what = format!("{:?} unit {unit}: {s:?} {t:?} and {shard:?} {ticket:?}", made.item);
+                let what = format!(
+                    "{:?} unit {unit}: {s:?} {t:?} and {shard:?} {ticket:?}",
+                    made.item
+                );
                 self.violation(step, Checker::NeverOversold, what);
             }
         }
         let bought = self.bought.entry((made.buyer, made.item)).or_default();
         bought.push((shard, ticket, made.quantity));
-        let held: u32 = bought.iter().filter(|(s, t, _)| !closed(*s, *t)).map(|(_, _, q)| q).sum();
+        let held: u32 = bought
+            .iter()
+            .filter(|(s, t, _)| !closed(*s, *t))
+            .map(|(_, _, q)| q)
+            .sum();
         let limit = rules.limits[made.item.ix()];
         if held > limit {
             let what = format!("{:?} has {held} of {:?}, limit {limit}", made.buyer, made.item);
@@ -152,7 +163,8 @@ impl Ledger {
             let what = format!("{shard:?} {ticket:?} reserved at {}", made.at);
             self.violation(step, Checker::Window, what);
         }
-        if let Some(key) = made.key {
+        let key = self.taken_by.get(&(shard, ticket)).copied().or(made.key);
+        if let Some(key) = key {
             let facts = self.keys.entry(key).or_default();
             let promised = facts.promised.replace((ticket, made.item, made.quantity));
             if let Some((other, ..)) = promised {
@@ -160,7 +172,11 @@ impl Ledger {
                 self.violation(step, Checker::SameAnswer, what);
             }
         }
-        if self.told.iter().any(|t| (t.shard, t.ticket, t.shown) == (shard, ticket, Shown::Lost)) {
+        if self
+            .told
+            .iter()
+            .any(|t| (t.shard, t.ticket, t.shown) == (shard, ticket, Shown::Lost))
+        {
             let what = format!("{shard:?} {ticket:?} was said to be lost and is promised");
             self.violation(step, Checker::LegalStates, what);
         }
@@ -186,12 +202,12 @@ impl Ledger {
         let legal = match (before, shown) {
             (a, b) if a == b => true,
             (Shown::Queued, _) => true,
-            (Shown::Reserved, Shown::Queued) => !fresh,
+            (Shown::Reserved | Shown::Lost, Shown::Queued) => !fresh,
             (Shown::Reserved, Shown::Ordered | Shown::Paid | Shown::Closed(_)) => true,
             (Shown::Ordered, Shown::Paid | Shown::Closed(_)) => true,
             _ => false,
         };
-        if before == Shown::Reserved && shown == Shown::Queued {
+        if before != shown && shown == Shown::Queued {
             // A gateway that asks an owner who is just rebuilding: it isn't taken back.
             told.shown = before;
         }

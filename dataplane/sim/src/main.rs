@@ -39,7 +39,11 @@ fn main() -> ExitCode {
         return one(seed, args.trace);
     }
     let total = args.seeds.end.saturating_sub(args.seeds.start);
-    let (next, done, failed) = (AtomicU64::new(args.seeds.start), AtomicU64::new(0), AtomicBool::new(false));
+    let (next, done, failed) = (
+        AtomicU64::new(args.seeds.start),
+        AtomicU64::new(0),
+        AtomicBool::new(false),
+    );
     let all = Mutex::new((Stats::default(), Vec::new()));
     let began = Instant::now();
     std::thread::scope(|scope| {
@@ -147,7 +151,12 @@ fn print_progress(count: u64, total: u64, elapsed: Duration, terminal: bool) {
 
 fn print_stats(stats: &Stats, elapsed: Duration) {
     let per_seed = elapsed.as_secs_f64() * 1e3 / stats.runs.max(1) as f64;
-    println!("\n{} seeds, {} steps, {:.1} s, {per_seed:.3} ms per seed", stats.runs, stats.steps, elapsed.as_secs_f64());
+    println!(
+        "\n{} seeds, {} steps, {:.1} s, {per_seed:.3} ms per seed",
+        stats.runs,
+        stats.steps,
+        elapsed.as_secs_f64()
+    );
     println!("\nwhat happened");
     for stat in Stat::ALL {
         println!("  {:<28} {:>14}", stat.name(), stats.of(*stat));

@@ -81,6 +81,9 @@ impl World {
     pub(crate) fn supervise(&mut self, s: ShardId) {
         let p = self.assigned[s.ix()];
         let takes = self.procs[p].room.owner(s).is_some_and(Owner::takes);
+        // A claim whose answer was lost leaves the old owner serving, which is safe, and the row with a
+        // claim that nobody holds: the claimant claims again.
+        let takes = takes && (self.is_current(p, s) || !self.quiescing && !self.dice.one_in(8));
         if self.runs(p) && takes && (self.sc.split || p == self.primary || !self.runs(self.primary)) {
             self.since[s.ix()] = self.step;
             return;
@@ -127,20 +130,33 @@ impl World {
     }
 
     fn some_proc(&mut self, s: ShardId) -> usize {
-        if self.dice.one_in(8) { self.dice.below(self.procs.len()) } else { self.assigned[s.ix()] }
+        if self.dice.one_in(8) {
+            self.dice.below(self.procs.len())
+        } else {
+            self.assigned[s.ix()]
+        }
     }
 
     /// The mode without the log: entered, served, left.
     pub(crate) fn bypass(&mut self, s: ShardId) {
-        let p = if self.quiescing { self.assigned[s.ix()] } else { self.some_proc(s) };
+        let p = if self.quiescing {
+            self.assigned[s.ix()]
+        } else {
+            self.some_proc(s)
+        };
         if !self.runs(p) || self.dbs[s.ix()].down {
             return;
         }
         match self.phase(p, s) {
             Some(Phase::Open) if self.sc.bypass && self.logs[s.ix()].down => {
                 let events = self.procs[p].room.owner_mut(s).map(Owner::enter_bypass);
-                if self.bug != Some(Break::BypassUnapplied) {
-                    self.apply_promised(s, &events.unwrap_or_default());
+                let killed = self.noise(Fault::Commit);
+                if self.bug != Some(Break::BypassUnapplied) && !killed {
+                    let mut events = events.unwrap_or_default();
+                    if self.dice.one_in(4) {
+                        events.truncate(1);
+                    }
+                    self.apply_promised(p, s, &events);
                 }
                 self.enter(p, s);
             }
@@ -163,30 +179,45 @@ impl World {
         }
     }
 
-    /// Applies what was promised by read-back, as the worker would: the first event of an epoch says
-    /// where that epoch opened.
-    fn apply_promised(&mut self, s: ShardId, events: &[Event]) {
+    /// Applies what was promised by read-back, on the way into bypass.
+    fn apply_promised(&mut self, p: usize, s: ShardId, events: &[Event]) {
+        let me = self.procs[p].ids[s.ix()];
+        let Some(owner) = self.procs[p].room.owner(s) else {
+            return;
+        };
+        let (epoch, base) = (owner.epoch(), owner.base());
         let db = &mut self.dbs[s.ix()];
+        let before = db.list.len();
         for event in events {
-            if event.made > db.row.applied_epoch {
-                db.row.apply_opened(event.made, event.n - 1);
-            }
-            if db.row.apply(event.made, event.n) == Apply::Now {
-                db.apply(event);
+            match db.row.catch_up(epoch, me, base, event.n) {
+                Ok(Apply::Now) => db.apply(event),
+                Ok(_) => {}
+                Err(_) => break,
             }
         }
+        self.check_applied(s, before);
         self.poison(s, events);
     }
 
     fn enter(&mut self, p: usize, s: ShardId) {
         let (me, commit) = (self.procs[p].ids[s.ix()], self.commit());
-        let Some(owner) = self.procs[p].room.owner_mut(s) else { return };
+        let Some(owner) = self.procs[p].room.owner_mut(s) else {
+            return;
+        };
         let (epoch, progress) = (owner.epoch(), owner.progress());
-        let promised = if self.bug == Some(Break::BypassUnapplied) { 0 } else { progress.promised };
+        let promised = if self.bug == Some(Break::BypassUnapplied) {
+            0
+        } else {
+            progress.promised
+        };
         let db = &mut self.dbs[s.ix()];
         let before = db.row;
         let mine = (before.claimed, before.owner, before.medium) == (epoch.next(), me, Medium::Bypass);
-        let entered = if mine { Ok(before.claimed) } else { db.row.enter_bypass(epoch, me, promised) };
+        let entered = if mine {
+            Ok(before.claimed)
+        } else {
+            db.row.enter_bypass(epoch, me, promised)
+        };
         if commit == Commit::Lost && !mine {
             db.row = before;
         }
@@ -219,8 +250,14 @@ impl World {
 
     fn commit_bypass(&mut self, p: usize, s: ShardId) {
         let me = self.procs[p].ids[s.ix()];
-        let events_max = if self.quiescing { 64 } else { self.dice.between(1, 8) as usize };
-        let Some(owner) = self.procs[p].room.owner(s) else { return };
+        let events_max = if self.quiescing {
+            64
+        } else {
+            self.dice.between(1, 8) as usize
+        };
+        let Some(owner) = self.procs[p].room.owner(s) else {
+            return;
+        };
         let (epoch, events) = (owner.epoch(), owner.uncommitted(events_max));
         let (Some(first), Some(last)) = (events.first().map(|e| e.n), events.last().map(|e| e.n)) else {
             return;
@@ -244,7 +281,9 @@ impl World {
             return;
         }
         let applied = self.dbs[s.ix()].row.applied;
-        let Some(owner) = self.procs[p].room.owner_mut(s) else { return };
+        let Some(owner) = self.procs[p].room.owner_mut(s) else {
+            return;
+        };
         let mut effects = Vec::new();
         match committed {
             Ok(()) => owner.committed(last, &mut effects),
@@ -258,12 +297,18 @@ impl World {
 
     fn leave(&mut self, p: usize, s: ShardId) {
         let (me, commit) = (self.procs[p].ids[s.ix()], self.commit());
-        let Some(owner) = self.procs[p].room.owner_mut(s) else { return };
+        let Some(owner) = self.procs[p].room.owner_mut(s) else {
+            return;
+        };
         let (epoch, len) = (owner.epoch(), owner.progress().applied);
         let row = &mut self.dbs[s.ix()].row;
         let before = *row;
         let mine = (before.claimed, before.owner, before.medium) == (epoch, me, Medium::Log);
-        let left = if mine { Ok(()) } else { row.leave_bypass(epoch, me, len) };
+        let left = if mine {
+            Ok(())
+        } else {
+            row.leave_bypass(epoch, me, len)
+        };
         if commit == Commit::Lost {
             *row = before;
         }
@@ -305,14 +350,21 @@ impl World {
             (0, _) => units::share(stock, s.0, self.sc.shards),
             (_, Some((of, more))) if of == item.0 => {
                 let share = units::share(more, s.0, self.sc.shards);
-                UnitRange { first: stock + share.first, ..share }
+                UnitRange {
+                    first: stock + share.first,
+                    ..share
+                }
             }
             _ => UnitRange { first: 0, len: 0 },
         }
     }
 
     fn seed(&mut self, which: usize) {
-        let load = if which == 0 { DECLARED + 100 * self.reseed_round() } else { GRANTED };
+        let load = if which == 0 {
+            DECLARED + 100 * self.reseed_round()
+        } else {
+            GRANTED
+        };
         let (mut all, mut taken) = (true, true);
         for s in (0..self.sc.shards).map(ShardId) {
             for item in (0..self.sc.stock.len()).map(|i| ItemIx(i as u16)) {
@@ -339,7 +391,11 @@ impl World {
     }
 
     fn reseed_round(&self) -> u32 {
-        if self.bug == Some(Break::Reseed) { self.reseeds / u32::from(self.sc.shards) } else { 0 }
+        if self.bug == Some(Break::Reseed) {
+            self.reseeds / u32::from(self.sc.shards)
+        } else {
+            0
+        }
     }
 
     /// The database refuses some rows for good: their orders are closed at once, with that reason.

@@ -35,6 +35,8 @@ pub(crate) struct Scenario {
     pub(crate) bypass: bool,
     pub(crate) workers: usize,
     pub(crate) waiting_max: usize,
+    /// Whether the stock is loaded before any fault.
+    pub(crate) warm_up: bool,
     pub(crate) steps: u32,
     pub(crate) faults_until: u32,
     pub(crate) step_ms: u64,
@@ -50,14 +52,24 @@ impl Scenario {
         let shards = dice.pick(&[1, 2, 2, 3, 3, 4]);
         let procs = dice.pick(&[1, 2, 2, 3]);
         let items = dice.pick(&[1, 1, 2, 3]);
-        let stock: Vec<u32> = (0..items).map(|_| dice.between(3, 20) as u32 / items.min(2)).collect();
-        let buyers = if dice.one_in(8) { dice.between(20, 40) } else { dice.between(5, 20) } as usize;
+        let stock: Vec<u32> = (0..items)
+            .map(|_| dice.between(3, 20) as u32 / items.min(2))
+            .collect();
+        let buyers = if dice.one_in(8) {
+            dice.between(20, 40)
+        } else {
+            dice.between(5, 20)
+        } as usize;
         let opens = 10_000;
         let closes = opens + dice.between(15_000, 60_000);
-        let steps = dice.between(60, 110) as u32 + 16 * buyers as u32;
+        let steps = dice.between(100, 300) as u32 + 40 * buyers as u32;
         let split = procs > 1 && dice.one_in(3);
         let quiet = dice.one_in(12);
-        let faults = if quiet { 0 } else { dice.below(1 << Fault::COUNT) as u32 };
+        let faults = if quiet {
+            0
+        } else {
+            dice.below(1 << Fault::COUNT) as u32
+        };
         Self {
             shards,
             procs,
@@ -70,7 +82,9 @@ impl Scenario {
                 registered_only: dice.one_in(6),
                 registrations_max: 40,
             },
-            grant: dice.one_in(5).then(|| (dice.below(stock.len()) as u16, dice.between(1, 5) as u32)),
+            grant: dice
+                .one_in(5)
+                .then(|| (dice.below(stock.len()) as u16, dice.between(1, 5) as u32)),
             stock,
             buyers,
             homes: dice.pick(&[Homes::Uniform, Homes::Uniform, Homes::Skewed, Homes::One]),
@@ -80,9 +94,10 @@ impl Scenario {
             } else {
                 Backlog::Hold
             },
-            bypass: dice.one_in(2),
+            bypass: !dice.one_in(3),
             workers: dice.pick(&[1, 1, 2]),
             waiting_max: dice.pick(&[2, 64, 64]),
+            warm_up: !dice.one_in(5),
             steps,
             faults_until: steps * dice.between(40, 100) as u32 / 100,
             step_ms: (closes + 5_000) / u64::from(steps),

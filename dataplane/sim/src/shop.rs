@@ -1,8 +1,8 @@
 //! Behind the log: workers, order making, the closer, releases, payments.
 
 use crate::breaks::Break;
-use crate::database::Refused;
 use crate::check::Checker;
+use crate::database::Refused;
 use crate::stats::{Fault, Stat};
 use crate::world::{Commit, World};
 use flashsale_core::event::{Change, Event, Record, ReleaseReason, TicketNo};
@@ -64,7 +64,9 @@ impl World {
                 Step::Counted(events) => {
                     let (count, ignore) = (events.len(), self.bug == Some(Break::WorkerIgnoresCursor));
                     let epoch = fold.head().0;
-                    let Record::Batch { events, .. } = record else { return };
+                    let Record::Batch { events, .. } = record else {
+                        return;
+                    };
                     let from = events.iter().position(|e| e.n + count as u64 == fold.len() + 1);
                     for event in events.iter().skip(from.unwrap_or_default()).take(count) {
                         if db.row.apply(epoch, event.n) == Apply::Now || ignore {
@@ -92,7 +94,7 @@ impl World {
     }
 
     /// What a worker applied is what the log holds at that number.
-    fn check_applied(&mut self, s: ShardId, before: usize) {
+    pub(crate) fn check_applied(&mut self, s: ShardId, before: usize) {
         let (list, truth) = (&self.dbs[s.ix()].list, &self.logs[s.ix()].truth.list);
         let differs = (before..list.len()).find(|&ix| truth.get(ix) != list.get(ix));
         if let Some(ix) = differs {
@@ -132,7 +134,11 @@ impl World {
 
     /// Reservations become orders: lanes per item, the oldest place first.
     pub(crate) fn make_orders(&mut self) {
-        let budget = if self.quiescing { 64 } else { self.dice.between(1, 4) as u32 };
+        let budget = if self.quiescing {
+            64
+        } else {
+            self.dice.between(1, 4) as u32
+        };
         let items = self.sc.stock.len();
         let mut waiting: Vec<Vec<(u32, u64, ShardId, TicketNo)>> = vec![Vec::new(); items];
         for (s, db) in self.dbs.iter().enumerate().filter(|(_, db)| !db.down) {
@@ -145,7 +151,10 @@ impl World {
             .map(|lane| {
                 lane.sort_unstable();
                 let oldest = lane.iter().map(|(_, at, ..)| *at).min().unwrap_or_default();
-                Lane { waiting: lane.len() as u32, oldest }
+                Lane {
+                    waiting: lane.len() as u32,
+                    oldest,
+                }
             })
             .collect();
         for (lane, share) in waiting.iter().zip(lanes::shares(budget, &lanes)) {
@@ -154,6 +163,11 @@ impl World {
                 if self.commit() != Commit::Lost {
                     let stepped = self.dbs[s.ix()].step(ticket, OrderEvent::Make, deadline, 0);
                     self.stats.count(Stat::Ordered);
+                    let applied = self.dbs[s.ix()].list.get(ticket.n as usize - 1);
+                    if applied.is_none_or(|e| e.ticket() != ticket) {
+                        let what = format!("{s:?}: an order for {ticket:?}, which isn't applied");
+                        self.violation(Checker::PhantomOrder, what);
+                    }
                     self.note(|_| format!("{s:?} {ticket:?} ordered: {stepped:?}"));
                 }
             }
@@ -236,9 +250,13 @@ impl World {
     /// The variant that puts released units back as stock, too.
     fn load_again(&mut self, p: usize, s: ShardId, ticket: TicketNo) {
         let order = self.dbs[s.ix()].order(ticket);
-        let Some((item, units)) = order.map(|o| (o.item, o.units.clone())) else { return };
+        let Some((item, units)) = order.map(|o| (o.item, o.units.clone())) else {
+            return;
+        };
         for range in units {
-            self.procs[p].room.load(s, 1000 + ticket.n as u32, ItemIx(item.0), range);
+            self.procs[p]
+                .room
+                .load(s, 1000 + ticket.n as u32, ItemIx(item.0), range);
         }
     }
 
@@ -257,7 +275,9 @@ impl World {
         if commit == Commit::Lost {
             return;
         }
-        let known = self.dbs[s.ix()].order(payment.ticket).is_some_and(|o| o.known.contains(&payment.id));
+        let known = self.dbs[s.ix()]
+            .order(payment.ticket)
+            .is_some_and(|o| o.known.contains(&payment.id));
         let again = known && self.bug != Some(Break::PaymentTwice);
         let paid = self.dbs[s.ix()].step(payment.ticket, OrderEvent::Pay { again }, 0, payment.id);
         self.note(|_| format!("{s:?} {:?} payment {}: {paid:?}", payment.ticket, payment.id));

@@ -44,8 +44,16 @@ pub(crate) struct Worker {
 /// A message between two shards' owners.
 #[derive(Debug, Clone)]
 pub(crate) enum Message {
-    Transfer { from: ShardId, to: ShardId, transfer: Outgoing },
-    Ack { from: ShardId, to: ShardId, number: Seq },
+    Transfer {
+        from: ShardId,
+        to: ShardId,
+        transfer: Outgoing,
+    },
+    Ack {
+        from: ShardId,
+        to: ShardId,
+        number: Seq,
+    },
 }
 
 /// Where a load of stock stands, in the database.
@@ -102,6 +110,12 @@ pub(crate) struct World {
     pub(crate) stats: Stats,
 }
 
+/// The living engines are looked over every so many steps.
+const ONLINE_EVERY: u32 = 16;
+
+/// The variant that sends transfers early sends no more than so many at a time.
+const MESSAGES_MAX: usize = 8;
+
 impl World {
     pub(crate) fn new(seed: u64, bug: Option<Break>, trace: bool) -> Self {
         let mut dice = Dice::new(seed);
@@ -112,7 +126,11 @@ impl World {
                 room: Room::new(shards, items, sc.waiting_max),
                 up: true,
                 stalled: false,
-                skew: if sc.has(Fault::Clock) { dice.between(0, 10_000) as i64 - 5_000 } else { 0 },
+                skew: if sc.has(Fault::Clock) {
+                    dice.between(0, 10_000) as i64 - 5_000
+                } else {
+                    0
+                },
                 ids: vec![OwnerId(0); usize::from(shards)],
                 read: vec![0; usize::from(shards)],
                 copied: vec![false; usize::from(shards)],
@@ -120,7 +138,11 @@ impl World {
             .collect();
         let workers = (0..shards)
             .flat_map(|s| (0..sc.workers).map(move |_| s))
-            .map(|s| Worker { shard: ShardId(s), fold: Fold::default(), read: 0 })
+            .map(|s| Worker {
+                shard: ShardId(s),
+                fold: Fold::default(),
+                read: 0,
+            })
             .collect();
         let buyers = (0..sc.buyers).map(|ix| Buyer::draw(ix, &sc, &mut dice)).collect();
         Self {
@@ -131,7 +153,9 @@ impl World {
             logs: (0..shards).map(|_| Partition::default()).collect(),
             dbs: (0..shards).map(|_| Database::default()).collect(),
             procs,
-            assigned: (0..usize::from(shards)).map(|s| if sc.split { s % sc.procs } else { 0 }).collect(),
+            assigned: (0..usize::from(shards))
+                .map(|s| if sc.split { s % sc.procs } else { 0 })
+                .collect(),
             since: vec![0; usize::from(shards)],
             primary: 0,
             workers,
@@ -160,6 +184,9 @@ impl World {
         for s in 0..self.sc.shards {
             self.claim(self.assigned[usize::from(s)], ShardId(s));
         }
+        if self.sc.warm_up {
+            self.warm_up();
+        }
         while self.step < self.sc.steps {
             self.step += 1;
             self.now += self.dice.between(0, 2 * self.sc.step_ms);
@@ -174,6 +201,7 @@ impl World {
             self.audit();
         }
         self.stats.steps = u64::from(self.step);
+        self.count_ends();
     }
 
     /// One step: something that can happen next does.
@@ -215,6 +243,20 @@ impl World {
             122..126 => self.bypass(s),
             _ => self.rebalance(s),
         }
+        if self.loads[0] != Load::Seeded && self.dice.one_in(4) {
+            self.load_stock();
+        }
+        // A shard that is being taken over reads more than it serves.
+        let p = self.assigned[s.ix()];
+        let busy = self.phase(p, s).is_some_and(|phase| phase != Phase::Open);
+        if (busy || self.logs[s.ix()].down && self.sc.bypass) && self.dice.one_in(3) {
+            self.land(s);
+            self.read(p, s, 8);
+            self.bypass(s);
+        }
+        if self.step.is_multiple_of(ONLINE_EVERY) {
+            self.check_units_online();
+        }
         if self.faulty && self.dice.permille(self.sc.strikes) {
             self.strike(s);
         }
@@ -222,7 +264,11 @@ impl World {
 
     /// The process that owns the shard, or now and then another one.
     fn some_process(&mut self, s: ShardId) -> usize {
-        if self.dice.one_in(6) { self.dice.below(self.procs.len()) } else { self.assigned[s.ix()] }
+        if self.dice.one_in(6) {
+            self.dice.below(self.procs.len())
+        } else {
+            self.assigned[s.ix()]
+        }
     }
 
     pub(crate) fn runs(&self, p: usize) -> bool {
@@ -272,7 +318,10 @@ impl World {
     }
 
     pub(crate) fn phase(&self, p: usize, s: ShardId) -> Option<Phase> {
-        self.procs[p].room.owner(s).map(flashsale_core::owner::Owner::phase)
+        self.procs[p]
+            .room
+            .owner(s)
+            .map(flashsale_core::owner::Owner::phase)
     }
 
     /// Publishes a process' next batches.
@@ -280,7 +329,11 @@ impl World {
         if !self.runs(p) {
             return;
         }
-        let events_max = if self.quiescing { 64 } else { self.dice.between(1, 6) as usize };
+        let events_max = if self.quiescing {
+            64
+        } else {
+            self.dice.between(1, 6) as usize
+        };
         let mut batches = Vec::new();
         self.procs[p].room.publish(events_max, &mut batches);
         for (s, record) in batches {
@@ -305,7 +358,11 @@ impl World {
         if self.logs[s.ix()].down || flying == 0 {
             return;
         }
-        let count = if self.quiescing { flying } else { self.dice.between(1, 3) as usize };
+        let count = if self.quiescing {
+            flying
+        } else {
+            self.dice.between(1, 3) as usize
+        };
         for _ in 0..count {
             let flying = self.logs[s.ix()].flying.len();
             if flying == 0 {
@@ -372,8 +429,10 @@ impl World {
         if !self.runs(p) {
             return;
         }
-        let (republish, transfers) =
-            (self.bug != Some(Break::NoRepublish), self.bug != Some(Break::NoTransferRepeat));
+        let (republish, transfers) = (
+            self.bug != Some(Break::NoRepublish),
+            self.bug != Some(Break::NoTransferRepeat),
+        );
         for s in (0..self.sc.shards).map(ShardId) {
             let mut effects = Vec::new();
             if let Some(owner) = self.procs[p].room.owner_mut(s) {
@@ -415,7 +474,11 @@ impl World {
             Effect::Promised { upto } => self.promised(p, s, upto),
             Effect::Send { to, transfer } => {
                 self.stats.count(Stat::Transfers);
-                self.net.push(Message::Transfer { from: s, to, transfer });
+                self.net.push(Message::Transfer {
+                    from: s,
+                    to,
+                    transfer,
+                });
             }
             Effect::Ack { to, number } => self.net.push(Message::Ack { from: s, to, number }),
             Effect::BypassCopied => self.procs[p].copied[s.ix()] = true,
@@ -428,13 +491,29 @@ impl World {
     fn opened(&mut self, p: usize, s: ShardId) {
         self.stats.count(Stat::Opened);
         self.note(|_| format!("process {p}: {s:?} open"));
-        let Some(owner) = self.procs[p].room.owner(s) else { return };
-        self.ledger.opened(self.step, s, &owner.progress(), owner.engine().len());
+        // A stale owner that reads its own opening late may well miss what came after.
+        if !self.is_current(p, s) {
+            return;
+        }
+        let Some(owner) = self.procs[p].room.owner(s) else {
+            return;
+        };
+        self.ledger
+            .opened(self.step, s, &owner.progress(), owner.engine().len());
     }
 
     fn promised(&mut self, p: usize, s: ShardId, upto: Seq) {
-        let Self { procs, ledger, logs, dbs, sc, .. } = self;
-        let Some(owner) = procs[p].room.owner(s) else { return };
+        let Self {
+            procs,
+            ledger,
+            logs,
+            dbs,
+            sc,
+            ..
+        } = self;
+        let Some(owner) = procs[p].room.owner(s) else {
+            return;
+        };
         let rules = ledger::Rules {
             step: self.step,
             limits: &sc.rules.limits,
@@ -444,7 +523,10 @@ impl World {
         };
         let durable = |n: Seq, made| {
             logs[s.ix()].truth.holds(n, made)
-                || dbs[s.ix()].list.get(n as usize - 1).is_some_and(|e| e.made == made)
+                || dbs[s.ix()]
+                    .list
+                    .get(n as usize - 1)
+                    .is_some_and(|e| e.made == made)
         };
         let new = ledger.promise(&rules, s, &owner.progress(), upto, durable);
         self.stats.counts[Stat::Promised as usize] += u64::from(new);
@@ -456,9 +538,17 @@ impl World {
         if self.net.is_empty() {
             return;
         }
-        let at = if self.noise(Fault::Network) { self.dice.below(self.net.len()) } else { 0 };
+        let at = if self.noise(Fault::Network) {
+            self.dice.below(self.net.len())
+        } else {
+            0
+        };
         let again = self.noise(Fault::Network);
-        let message = if again { self.net[at].clone() } else { self.net.remove(at) };
+        let message = if again {
+            self.net[at].clone()
+        } else {
+            self.net.remove(at)
+        };
         if self.noise(Fault::Network) {
             return;
         }
@@ -467,13 +557,18 @@ impl World {
         if !self.runs(p) {
             return;
         }
-        let Some(owner) = self.procs[p].room.owner_mut(to) else { return };
+        let Some(owner) = self.procs[p].room.owner_mut(to) else {
+            return;
+        };
         let mut effects = Vec::new();
         match message {
             Message::Transfer { from, transfer, .. } => {
                 owner.transfer_arrived(from, &transfer, &mut effects);
                 if owner.takes() && self.bug == Some(Break::AckUnpromised) {
-                    effects.push(Effect::Ack { to: from, number: transfer.number });
+                    effects.push(Effect::Ack {
+                        to: from,
+                        number: transfer.number,
+                    });
                 }
                 self.note(|_| format!("process {p}: {to:?} gets {transfer:?} of {from:?}"));
             }
@@ -510,9 +605,19 @@ impl World {
         }
         for s in (0..self.sc.shards).map(ShardId) {
             if let Some(owner) = self.procs[p].room.owner(s).filter(|o| o.takes()) {
-                for (&to, transfer) in owner.engine().outgoing() {
+                let promised = owner.progress().promised;
+                let early = owner
+                    .engine()
+                    .outgoing()
+                    .iter()
+                    .filter(|(_, t)| t.number > promised);
+                for (&to, transfer) in early.take(MESSAGES_MAX.saturating_sub(self.net.len())) {
                     let transfer = transfer.clone();
-                    self.net.push(Message::Transfer { from: s, to, transfer });
+                    self.net.push(Message::Transfer {
+                        from: s,
+                        to,
+                        transfer,
+                    });
                 }
             }
         }
