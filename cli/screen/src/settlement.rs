@@ -1,7 +1,7 @@
 //! The settlement of a sale, in words and one table.
 
 use crate::report::{Check, Report, ReportItem};
-use crate::words::{count, fit, money, money_sum, ms, seconds, width};
+use crate::words::{count, fit, grouped, money, money_sum, ms, seconds, width, wrap};
 
 /// No line is wider.
 const COLUMNS: usize = 80;
@@ -10,25 +10,35 @@ const ITEMS_MAX: usize = 40;
 /// Offenders named for each check that failed, at most.
 const OFFENDERS_MAX: usize = 10;
 
-/// The settlement table and the audit's verdict: at most 80 columns, ends with a line break. The last part is the
-/// line `audit: ok`, or `audit: FAILED (n checks)` followed by the offending units.
+/// The settlement table and the audit's verdict: at most 80 columns, ends with a line break. The last line is
+/// `audit: ok`, or `audit: FAILED (n checks)` after the checks that failed with their offending units.
 pub fn settlement(report: &Report) -> String {
     let mut out = String::new();
     let mut line = |text: &str| {
         out.push_str(fit(text, COLUMNS).trim_end());
         out.push('\n');
     };
+    let crowd = report.buyers.total > 0;
     let head = format!("Settlement of {}", report.sale);
-    let by = format!("seed {} · {} shards", report.seed, report.shards);
+    let shards = if report.shards == 1 { "shard" } else { "shards" };
+    let by = format!("{} {shards}", report.shards);
+    let by = if crowd {
+        format!("seed {} · {by}", report.seed)
+    } else {
+        by
+    };
     let gap = COLUMNS.saturating_sub(width(&head) + width(&by)).max(2);
     line(&format!("{head}{}{by}", " ".repeat(gap)));
     line("");
     items(report, &mut line);
     line("");
-    buyers(report, &mut line);
-    line("");
-    times(report, &mut line);
-    line("");
+    if crowd {
+        buyers(report, &mut line);
+    }
+    if report.duration_seconds > 0.0 {
+        orders(report, &mut line);
+        line("");
+    }
     verdict(report, &mut line);
     out
 }
@@ -124,68 +134,81 @@ fn buyers(report: &Report, line: &mut impl FnMut(&str)) {
         ("limited", b.limited),
         ("failed", b.failed),
     ];
-    line(&format!("Buyers     {} in all", count(b.total)));
     let text: Vec<String> = buckets
         .iter()
         .map(|(name, n)| format!("{name} {}", count(*n)))
         .collect();
-    line(&format!("           {}", text.join(" · ")));
-}
-
-fn times(report: &Report, line: &mut impl FnMut(&str)) {
+    let text = format!("{}: {}", count(b.total), text.join(" · "));
+    paragraph("Buyers     ", text, line);
     let l = &report.latency_ms;
     let quantiles = [("p50", l.p50), ("p99", l.p99), ("p99.9", l.p999), ("max", l.max)];
     let text: Vec<String> = quantiles
         .iter()
         .map(|(name, value)| format!("{name} {}", ms(*value)))
         .collect();
-    line(&format!("Latency    {}", text.join(" · ")));
-    let eighty = report
-        .seconds_to80_percent
-        .map_or_else(|| "never".to_owned(), |s| format!("after {s:.2} s"));
+    line(&format!("Answers    {}", text.join(" · ")));
+    let eighty = report.seconds_to80_percent.map_or_else(
+        || "less than 80 % taken".to_owned(),
+        |s| format!("80 % taken after {s:.2} s"),
+    );
     let all = report.seconds_to_sold_out.map_or_else(
         || "not sold out".to_owned(),
-        |s| format!("sold out after {s:.2} s"),
+        |s| format!("all of it after {s:.2} s"),
     );
-    line(&format!("Stock      80 % taken {eighty} · {all}"));
+    line(&format!("Stock      {eighty} · {all}"));
+}
+
+fn orders(report: &Report, line: &mut impl FnMut(&str)) {
     let orders = count(report.orders_per_second.max(0.0).round() as u64);
     line(&format!(
-        "Orders     {orders} per second · {} in all",
+        "Orders     {orders} per second · settled {} after the opening",
         seconds(report.duration_seconds)
     ));
 }
 
+/// What failed comes last, in full: the end of the output is what is seen first.
 fn verdict(report: &Report, line: &mut impl FnMut(&str)) {
-    let longest = report
-        .audit
-        .checks
-        .keys()
-        .map(|name| width(name))
-        .max()
-        .unwrap_or(0)
-        .min(40);
-    for (name, check) in &report.audit.checks {
-        let word = if check.ok { "ok    " } else { "FAILED" };
-        line(&format!("{word}  {}  {}", fit(name, longest), check.detail));
+    let (held, failed): (Vec<_>, Vec<_>) = report.audit.checks.iter().partition(|(_, check)| check.ok);
+    for (name, check) in &held {
+        paragraph("ok      ", said(name, check), line);
     }
-    let failed: Vec<(&String, &Check)> = report
-        .audit
-        .checks
-        .iter()
-        .filter(|(_, check)| !check.ok)
-        .collect();
+    for (name, check) in &failed {
+        paragraph("FAILED  ", format!("{name}: {}", grouped(&check.detail)), line);
+        for offender in check.offenders.iter().take(OFFENDERS_MAX) {
+            paragraph("        - ", offender.clone(), line);
+        }
+        if check.offenders.len() > OFFENDERS_MAX {
+            let more = count((check.offenders.len() - OFFENDERS_MAX) as u64);
+            line(&format!(
+                "        and {more} more; the report has them (--report, or audit --json)"
+            ));
+        }
+    }
     if report.audit.ok && failed.is_empty() {
         return line("audit: ok");
     }
     let checks = if failed.len() == 1 { "check" } else { "checks" };
     line(&format!("audit: FAILED ({} {checks})", failed.len()));
-    for (name, check) in failed {
-        for offender in check.offenders.iter().take(OFFENDERS_MAX) {
-            line(&format!("  {name}: {offender}"));
-        }
-        if check.offenders.len() > OFFENDERS_MAX {
-            let more = count((check.offenders.len() - OFFENDERS_MAX) as u64);
-            line(&format!("  {name}: and {more} more"));
-        }
+}
+
+/// What was compared says it all; the name helps where that is missing.
+fn said(name: &str, check: &Check) -> String {
+    if check.detail.is_empty() {
+        name.to_owned()
+    } else {
+        grouped(&check.detail)
+    }
+}
+
+/// A text of any length, its further lines below the first one's text.
+fn paragraph(mark: &str, text: String, line: &mut impl FnMut(&str)) {
+    let room = COLUMNS - width(mark);
+    for (i, part) in wrap(&text, room).into_iter().enumerate() {
+        let mark = if i == 0 {
+            mark.to_owned()
+        } else {
+            " ".repeat(width(mark))
+        };
+        line(&format!("{mark}{part}"));
     }
 }

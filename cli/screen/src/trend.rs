@@ -13,6 +13,8 @@ pub struct Trend {
     pub(crate) requests: VecDeque<u64>,
     pub(crate) won: VecDeque<u64>,
     pub(crate) orders: VecDeque<u64>,
+    /// The highest of each, in the same order, since the start: a quiet line must not look like a rush.
+    pub(crate) peaks: [u64; 3],
     last_ms: u64,
 }
 
@@ -24,15 +26,19 @@ impl Trend {
         }
         self.last_ms = live.now_ms;
         let rates = &live.rates;
-        for (past, rate) in [
-            (&mut self.requests, rates.requests_per_second),
-            (&mut self.won, rates.won_per_second),
-            (&mut self.orders, rates.orders_per_second),
-        ] {
+        let pasts = [&mut self.requests, &mut self.won, &mut self.orders];
+        let now = [
+            rates.requests_per_second,
+            rates.won_per_second,
+            rates.orders_per_second,
+        ];
+        for ((past, peak), rate) in pasts.into_iter().zip(&mut self.peaks).zip(now) {
+            let rate = rate.max(0.0) as u64;
+            *peak = (*peak).max(rate);
             if past.len() == SAMPLES_MAX {
                 past.pop_front();
             }
-            past.push_back(rate.max(0.0) as u64);
+            past.push_back(rate);
         }
     }
 }

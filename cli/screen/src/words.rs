@@ -56,9 +56,11 @@ pub(crate) fn money_sum<'a>(amounts: impl Iterator<Item = &'a str> + Clone) -> O
     ))
 }
 
-/// A time in milliseconds with a unit that suits it: `0.4 ms`, `8 ms`, `1.25 s`.
+/// A time in milliseconds with a unit that suits it: `40 µs`, `0.4 ms`, `8.0 ms`, `1.25 s`; `–` if nothing was measured.
 pub(crate) fn ms(ms: f64) -> String {
     match ms {
+        ms if ms <= 0.0 => "–".to_owned(),
+        ms if ms < 0.0995 => format!("{:.0} µs", ms * 1e3),
         ms if ms < 9.95 => format!("{ms:.1} ms"),
         ms if ms < 999.5 => format!("{ms:.0} ms"),
         ms if ms < 99_500.0 => format!("{:.2} s", ms / 1e3),
@@ -110,6 +112,48 @@ pub(crate) fn fit(text: &str, columns: usize) -> String {
     out
 }
 
+/// Puts separators into whole numbers that stand alone in a text.
+pub(crate) fn grouped(text: &str) -> String {
+    let word = |word: &str| match word.parse::<u64>() {
+        Ok(n) => count(n),
+        Err(_) => word.to_owned(),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Breaks a text between words into lines of at most `columns` columns; a longer word is broken where it must be.
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(2);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_whitespace() {
+        if used > 0 && used + 1 + width(word) > columns {
+            lines.push(String::new());
+            used = 0;
+        }
+        if used > 0 {
+            push(&mut lines, ' ');
+            used += 1;
+        }
+        for c in word.chars().filter(|c| !c.is_control()) {
+            let wide = width(c.encode_utf8(&mut [0; 4]));
+            if used + wide > columns {
+                lines.push(String::new());
+                used = 0;
+            }
+            push(&mut lines, c);
+            used += wide;
+        }
+    }
+    lines
+}
+
+fn push(lines: &mut [String], c: char) {
+    if let Some(line) = lines.last_mut() {
+        line.push(c);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,8 +165,8 @@ mod tests {
             ["0", "999", "1,000", "1,234,567"]
         );
         assert_eq!(
-            [ms(0.04), ms(7.96), ms(12.4), ms(1250.0)],
-            ["0.0 ms", "8.0 ms", "12 ms", "1.25 s"]
+            [ms(0.0), ms(0.04), ms(7.96), ms(12.4), ms(1250.0)],
+            ["–", "40 µs", "8.0 ms", "12 ms", "1.25 s"]
         );
         assert_eq!(
             [seconds(3.25), seconds(245.0), seconds(7380.0)],
@@ -142,6 +186,18 @@ mod tests {
         );
         assert_eq!(money_sum(["0.01", "0.02"].into_iter()).as_deref(), Some("0.03"));
         assert_eq!(money_sum(["1", "x"].into_iter()), None);
+    }
+
+    #[test]
+    fn a_long_text_is_broken_between_words_and_nothing_of_it_is_lost() {
+        assert_eq!(wrap("two of 5 units", 7), ["two of", "5 units"]);
+        assert_eq!(wrap("abcdefgh ij", 5), ["abcde", "fgh", "ij"]);
+        assert_eq!(wrap("手机手机", 5), ["手机", "手机"]);
+        assert_eq!(wrap("", 5), [""]);
+        assert_eq!(
+            grouped("2 of 5322 tickets in 1.5 s"),
+            "2 of 5,322 tickets in 1.5 s"
+        );
     }
 
     #[test]

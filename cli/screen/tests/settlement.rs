@@ -90,7 +90,27 @@ fn what_failed_is_named_with_the_offending_units() {
         .collect();
     let text = settlement(&report);
     assert!(widest(&text) <= 80);
+    assert!(text.ends_with("audit: FAILED (1 check)\n"));
+    assert!(!text.contains('…'), "{text}");
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn without_simulated_buyers_nothing_is_said_about_them() {
+    let report = Report {
+        buyers: ReportBuyers::default(),
+        duration_seconds: 0.0,
+        ..report()
+    };
+    let text = settlement(&report);
+    assert!(
+        !text.contains("Buyers") && !text.contains("seed") && !text.contains("Orders"),
+        "{text}"
+    );
+    assert!(
+        text.contains("8 shards") && text.ends_with("audit: ok\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -1,13 +1,13 @@
 // Walks through the pages against the mock, where scripted trouble makes them show what they do about it.
 // Each step's name is a claim; the first claim that does not hold ends the run with exit 1.
 import assert from "node:assert/strict";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 import { seen, start } from "./mock.mjs";
 
 const WAIT_MS = 20_000;
 let mock = await start();
 const port = Number(new URL(mock.base).port);
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--headless", "--no-sandbox", "--disable-gpu"] });
+const browser = await launch();
 
 const buyButton = (page) => page.locator("#items button").first();
 const keys = () => [...new Set(seen.purchases.map(({ key }) => key))];

@@ -6,13 +6,9 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 
 const SIZES = { desktop: { width: 1440, height: 900 }, phone: { width: 360, height: 740 }, wall: { width: 1920, height: 1080 } };
-const CHROMIUM = {
-  executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-};
 
 const { values: options } = parseArgs({ options: {
   mock: { type: "boolean" }, out: { type: "string", default: "shots" }, base: { type: "string" }, admin: { type: "string" },
@@ -79,7 +75,7 @@ let scenes = mock ? mockScenes(mock.base, mock.admin) : realScenes(options);
 if (options.scene) scenes = scenes.filter(([name]) => options.scene.split(",").includes(name));
 if (scenes.length === 0) throw new Error("nothing to shoot: give --mock, or --base and --admin, or --url NAME=URL, and scenes that exist");
 
-const browser = await chromium.launch(CHROMIUM);
+const browser = await launch();
 let complaints = 0;
 try {
   for (const scene of scenes) {

@@ -74,10 +74,21 @@ fn funnel(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, theme: Theme) 
 
 fn rates(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, trend: &Trend, theme: Theme) {
     let r = &snapshot.live.rates;
+    let [peak_requests, peak_won, peak_orders] = trend.peaks;
     let rows = [
-        ("requests", r.requests_per_second, &trend.requests, theme.accent()),
-        ("won", r.won_per_second, &trend.won, theme.good()),
-        ("orders", r.orders_per_second, &trend.orders, theme.busy()),
+        (
+            "requests",
+            r.requests_per_second,
+            (&trend.requests, peak_requests),
+            theme.accent(),
+        ),
+        ("won", r.won_per_second, (&trend.won, peak_won), theme.good()),
+        (
+            "orders",
+            r.orders_per_second,
+            (&trend.orders, peak_orders),
+            theme.busy(),
+        ),
     ];
     // Each rate gets the same number of rows; the sparkline fills them.
     let each = (area.height / 3).max(1);
@@ -117,11 +128,12 @@ fn rates(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, trend: &Trend, 
     }
 }
 
-/// The newest sample at the right edge.
-fn spark(frame: &mut Frame<'_>, area: Rect, past: &VecDeque<u64>, style: Style) {
+/// The newest sample at the right edge; full height is the highest rate since the start.
+fn spark(frame: &mut Frame<'_>, area: Rect, (past, peak): (&VecDeque<u64>, u64), style: Style) {
     let newest_first: Vec<u64> = past.iter().rev().take(usize::from(area.width)).copied().collect();
     let sparkline = Sparkline::default()
         .data(newest_first)
+        .max(peak.max(1))
         .direction(RenderDirection::RightToLeft)
         .style(style);
     put(frame, sparkline, area);

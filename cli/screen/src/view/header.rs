@@ -67,6 +67,26 @@ pub(super) fn buyers(frame: &mut Frame<'_>, area: Rect, crowd: &CrowdProgress, t
         count(crowd.paid)
     );
     let rest = section(frame, area, "Buyers", &note, theme);
+    if crowd.violations > 0 {
+        let promises = if crowd.violations == 1 {
+            "PROMISE"
+        } else {
+            "PROMISES"
+        };
+        let text = format!(" {} BROKEN {promises} ", count(crowd.violations));
+        let columns = (width(&text) as u16).min(area.width.saturating_sub(10));
+        // On the rule, where nothing pushes it out of sight.
+        put(
+            frame,
+            Line::styled(text, theme.bad()),
+            Rect {
+                x: area.x + 10,
+                width: columns,
+                height: 1,
+                ..area
+            },
+        );
+    }
     if rest.height < 2 {
         return;
     }
@@ -86,7 +106,7 @@ pub(super) fn buyers(frame: &mut Frame<'_>, area: Rect, crowd: &CrowdProgress, t
         ("█ won", crowd.won, theme.good()),
         ("▓ sold out", crowd.sold_out, theme.accent()),
         (
-            "▒ waiting",
+            "▒ trying",
             crowd.arrived.saturating_sub(crowd.done()),
             theme.busy(),
         ),
@@ -102,16 +122,6 @@ pub(super) fn buyers(frame: &mut Frame<'_>, area: Rect, crowd: &CrowdProgress, t
     for (name, n, style) in figures {
         spans.push(Span::styled(format!(" {name} "), theme.faint()));
         spans.push(Span::styled(count(n), style));
-    }
-    if crowd.violations > 0 {
-        // In front, so that it is never cut off.
-        spans.insert(
-            0,
-            Span::styled(
-                format!(" {} BROKEN PROMISES", count(crowd.violations)),
-                theme.bad(),
-            ),
-        );
     }
     frame.render_widget(
         Line::from(spans),

@@ -60,9 +60,9 @@ pub(super) fn shards(frame: &mut Frame<'_>, area: Rect, live: &Live, theme: Them
     }
 }
 
-/// Events taken but not applied yet.
+/// Events promised but not applied yet.
 fn backlog(shard: &LiveShard) -> u64 {
-    shard.next.saturating_sub(shard.applied.max(1))
+    shard.promised.saturating_sub(shard.applied)
 }
 
 fn cell<'a>(shard: &LiveShard, theme: Theme) -> Span<'a> {

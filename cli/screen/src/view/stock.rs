@@ -10,6 +10,8 @@ use crate::words::{count, fit, width};
 
 /// Items with a bar of their own, at most.
 const ITEMS_MAX: usize = 8;
+/// What is said behind each bar.
+const WORDS: [&str; 3] = ["sold", "locked", "free"];
 
 /// Rows for the items, without the title.
 pub(super) fn rows_wanted(live: &Live) -> u16 {
@@ -56,8 +58,9 @@ pub(super) fn stock(frame: &mut Frame<'_>, area: Rect, live: &Live, theme: Theme
     let widths = [widest(|i| i.sold), widest(|i| i.locked), widest(|i| i.sellable)];
     let columns = usize::from(rest.width);
     let title_width = longest.clamp(8, (columns / 4).max(8));
-    // Each figure has a space before it, and a space and a word of four letters behind it.
-    let bar_width = columns.saturating_sub(title_width + 2 + widths.iter().map(|w| w + 6).sum::<usize>() + 1);
+    // Each figure has a space before it, and a space and a word behind it.
+    let words = WORDS.iter().map(|word| 2 + width(word)).sum::<usize>();
+    let bar_width = columns.saturating_sub(title_width + 2 + widths.iter().sum::<usize>() + words + 1);
     for (row, (name, item)) in lines.iter().enumerate() {
         let line = item_line(&fit(name, title_width), item, bar_width, widths, theme);
         put(
@@ -111,11 +114,11 @@ fn item_line<'a>(
         spans.push(Span::styled(glyph.repeat(columns), style));
     }
     let figures = [
-        ("sold", item.sold, theme.good()),
-        ("held", item.locked, theme.busy()),
-        ("free", item.sellable, theme.faint()),
+        (item.sold, theme.good()),
+        (item.locked, theme.busy()),
+        (item.sellable, theme.faint()),
     ];
-    for ((name, n, style), width) in figures.into_iter().zip(widths) {
+    for ((name, (n, style)), width) in WORDS.into_iter().zip(figures).zip(widths) {
         spans.push(Span::styled(format!(" {:>width$}", count(n)), theme.strong()));
         spans.push(Span::styled(format!(" {name}"), style));
     }
