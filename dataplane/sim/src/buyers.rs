@@ -2,13 +2,12 @@
 //! pay in time, late, doubly or never.
 
 use crate::breaks::Break;
-use crate::check::Checker;
 use crate::dice::Dice;
 use crate::ledger::Told;
 use crate::scenario::{Homes, Scenario};
 use crate::stats::{Fault, Stat};
 use crate::world::{Load, World};
-use flashsale_core::attempt::{Answer, Attempt, Refusal, Registered, Ticketed};
+use flashsale_core::attempt::{Answer, Attempt, Refusal, Registered};
 use flashsale_core::event::{ReleaseReason, TicketNo};
 use flashsale_core::fold::Segment;
 use flashsale_core::ids::{BuyerKey, ItemIx, Millis, RequestKey, ShardId};
@@ -18,7 +17,7 @@ use flashsale_core::ticket::{self, Shown};
 
 /// How a buyer pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pays {
+pub(crate) enum Pays {
     Never,
     InTime,
     Late,
@@ -26,7 +25,7 @@ enum Pays {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
+pub(crate) enum At {
     Idle,
     Asked,
     Has(usize),
@@ -35,40 +34,40 @@ enum At {
 
 /// Something that a buyer wants.
 #[derive(Debug)]
-struct Wish {
-    item: ItemIx,
-    quantity: u32,
-    key: Option<RequestKey>,
-    at: At,
-    tries: u8,
-    since: u32,
-    paid: bool,
+pub(crate) struct Wish {
+    pub(crate) item: ItemIx,
+    pub(crate) quantity: u32,
+    pub(crate) key: Option<RequestKey>,
+    pub(crate) at: At,
+    pub(crate) tries: u8,
+    pub(crate) since: u32,
+    pub(crate) paid: bool,
 }
 
 /// One buyer.
 #[derive(Debug)]
 pub(crate) struct Buyer {
-    key: BuyerKey,
-    id: Box<str>,
-    home: ShardId,
-    registers: bool,
-    registered: bool,
-    cancels: bool,
-    pays: Pays,
-    keys: u64,
-    wishes: Vec<Wish>,
+    pub(crate) key: BuyerKey,
+    pub(crate) id: Box<str>,
+    pub(crate) home: ShardId,
+    pub(crate) registers: bool,
+    pub(crate) registered: bool,
+    pub(crate) cancels: bool,
+    pub(crate) pays: Pays,
+    pub(crate) keys: u64,
+    pub(crate) wishes: Vec<Wish>,
 }
 
 /// A request on its way, or answered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request {
-    buyer: usize,
-    wish: usize,
-    item: ItemIx,
-    quantity: u32,
-    key: Option<RequestKey>,
+    pub(crate) buyer: usize,
+    pub(crate) wish: usize,
+    pub(crate) item: ItemIx,
+    pub(crate) quantity: u32,
+    pub(crate) key: Option<RequestKey>,
     /// Asked to see whether the answer is still the same: changes nothing for the buyer.
-    probe: bool,
+    pub(crate) probe: bool,
 }
 
 /// A payment callback on its way.
@@ -315,7 +314,7 @@ impl World {
         let waited = self.procs[p].room.waiting();
         match self.bug {
             Some(Break::GatewayClock) => {
-                now = (self.now + self.dice.between(0, 10_000)).saturating_sub(5_000)
+                now = (self.now + self.dice.between(0, 10_000)).saturating_sub(5_000);
             }
             Some(Break::PlaceFromGateway) => {
                 let places = vec![1_000; self.sc.stock.len()];
@@ -367,136 +366,6 @@ impl World {
             item,
             quantity,
             key,
-        }
-    }
-
-    /// Answers leave a process. They are checked whether they arrive or not.
-    pub(crate) fn answered(&mut self, p: usize, answers: &[Answered]) {
-        for &(token, answer) in answers {
-            let request = self.requests[token as usize];
-            self.note(|_| format!("process {p} answers {token}: {answer:?}"));
-            self.check_answer(p, &request, answer);
-            if !self.noise(Fault::Answer) {
-                self.hear(&request, answer);
-            }
-        }
-    }
-
-    fn hear(&mut self, request: &Request, answer: Answer) {
-        let Request {
-            buyer: b,
-            wish: w,
-            probe,
-            ..
-        } = *request;
-        let shard = self.buyers[b].home;
-        let again = self.dice.one_in(2);
-        if answer == Answer::Refused(Refusal::NotEntitled) {
-            self.buyers[b].registered = false;
-        }
-        let registers = self.buyers[b].registers;
-        let wish = &mut self.buyers[b].wishes[w];
-        if probe || matches!(wish.at, At::Has(_)) {
-            return;
-        }
-        wish.at = match answer {
-            Answer::Taken(ticketed) | Answer::Existing(ticketed) => {
-                At::Has(tell(&mut self.ledger.told, shard, ticketed.ticket))
-            }
-            Answer::Refused(Refusal::SoldOut) if again => At::Idle,
-            Answer::Refused(Refusal::NotEntitled) if registers => At::Idle,
-            Answer::Refused(Refusal::NotOpen { .. } | Refusal::Unavailable) => At::Idle,
-            Answer::Refused(_) => At::Done,
-        };
-        if answer == Answer::Refused(Refusal::Unavailable) {
-            wish.tries = wish.tries.saturating_sub(1);
-        }
-    }
-
-    /// Checks an answer at the moment it is given.
-    fn check_answer(&mut self, p: usize, request: &Request, answer: Answer) {
-        let shard = self.buyers[request.buyer].home;
-        let current = self.is_current(p, shard);
-        if !current && !matches!(answer, Answer::Refused(_)) {
-            self.stats.count(Stat::Zombie);
-        }
-        match answer {
-            Answer::Taken(ticketed) => {
-                self.stats.count(Stat::Taken);
-                self.ledger.taken += 1;
-                if let Some(key) = request.key {
-                    self.ledger.taken_by.insert((shard, ticketed.ticket), key);
-                }
-                let clock = self.clock(p);
-                if clock < self.sc.rules.opens || clock >= self.sc.rules.closes {
-                    self.violation(
-                        Checker::Window,
-                        format!("process {p} took {ticketed:?} at {clock}"),
-                    );
-                }
-                if ticketed.place == 0 || ticketed.place > self.ledger.taken {
-                    let what = format!("{ticketed:?} after {} reservations", self.ledger.taken);
-                    self.violation(Checker::Place, what);
-                }
-            }
-            Answer::Existing(_) => self.stats.count(Stat::Existing),
-            Answer::Refused(refusal) => {
-                self.count_refusal(refusal);
-                if refusal == Refusal::SoldOut {
-                    self.check_sold_out(p, request);
-                }
-            }
-        }
-        if let Some(key) = request.key {
-            self.check_key(key, request, answer, current);
-        }
-    }
-
-    /// The same key, the same answer.
-    fn check_key(&mut self, key: RequestKey, request: &Request, answer: Answer, current: bool) {
-        let facts = self.ledger.keys.entry(key).or_default();
-        let body = (request.item, request.quantity);
-        let fits = |t: Ticketed| (t.item, t.quantity) == body;
-        let one_body = facts.bodies.iter().all(|b| *b == body);
-        let problem = match (answer, facts.promised) {
-            (Answer::Refused(Refusal::KeyConflict), _) if one_body => Some("a conflict with itself"),
-            (Answer::Refused(Refusal::Unavailable), _) => None,
-            (_, Some((ticket, item, quantity))) if current => match answer {
-                Answer::Existing(t) if t.ticket == ticket && fits(t) => None,
-                Answer::Refused(Refusal::KeyConflict) if (item, quantity) != body => None,
-                _ => Some("another answer than the promised ticket"),
-            },
-            _ => None,
-        };
-        if let Some(problem) = problem {
-            let what = format!(
-                "{problem}: {request:?} promised {:?}, got {answer:?}",
-                facts.promised
-            );
-            self.violation(Checker::SameAnswer, what);
-        }
-    }
-
-    /// Nobody is told "sold out" while every shard is open and one has enough units.
-    fn check_sold_out(&mut self, p: usize, request: &Request) {
-        let room = &self.procs[p].room;
-        let open = (0..self.sc.shards)
-            .map(ShardId)
-            .all(|s| self.is_current(p, s) && room.owner(s).is_some_and(Owner::takes));
-        let free: u32 = room.engines().flatten().map(|e| e.free(request.item)).sum();
-        if !open {
-            // A stale process can't say it either: it doesn't know all shards.
-            let blind =
-                room.owners().count() < usize::from(self.sc.shards) || room.owners().any(|o| !o.takes());
-            if blind {
-                self.violation(
-                    Checker::SellThrough,
-                    format!("process {p} says sold out, and can't know"),
-                );
-            }
-        } else if free >= request.quantity {
-            let what = format!("{request:?} was told sold out with {free} units free");
-            self.violation(Checker::SellThrough, what);
         }
     }
 
@@ -579,7 +448,7 @@ impl World {
 }
 
 /// The entry of a ticket that a buyer is told.
-fn tell(told: &mut Vec<Told>, shard: ShardId, ticket: TicketNo) -> usize {
+pub(crate) fn tell(told: &mut Vec<Told>, shard: ShardId, ticket: TicketNo) -> usize {
     let known = told.iter().position(|t| (t.shard, t.ticket) == (shard, ticket));
     known.unwrap_or_else(|| {
         told.push(Told {

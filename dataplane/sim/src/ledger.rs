@@ -35,6 +35,9 @@ struct Made {
     at: Millis,
 }
 
+/// A buyer's promised reservations of an item, with their quantities.
+type Bought = SmallVec<[(ShardId, TicketNo, u32); 2]>;
+
 /// What is known about one idempotency key.
 #[derive(Debug, Default)]
 pub(crate) struct KeyFacts {
@@ -53,7 +56,7 @@ pub(crate) struct Ledger {
     /// Per item and unit: the promised reservation that has it.
     holders: Vec<Vec<Option<(ShardId, TicketNo)>>>,
     /// Per buyer their promised reservations.
-    bought: FxHashMap<(BuyerKey, ItemIx), SmallVec<[(ShardId, TicketNo, u32); 2]>>,
+    bought: FxHashMap<(BuyerKey, ItemIx), Bought>,
     pub(crate) keys: FxHashMap<RequestKey, KeyFacts>,
     /// By which of the buyer's own keys a ticket was taken, whatever the system made of the key.
     pub(crate) taken_by: FxHashMap<(ShardId, TicketNo), RequestKey>,

@@ -5,6 +5,7 @@
 //! the seed. The same seed is the same run, so a printed seed is a complete bug report.
 //! `docs/simulation.md` describes faults and checkers.
 
+mod answers;
 mod audit;
 pub mod breaks;
 mod buyers;
@@ -18,6 +19,7 @@ mod partition;
 mod scenario;
 mod shop;
 pub mod stats;
+mod wire;
 mod world;
 
 use breaks::Break;
