@@ -14,7 +14,11 @@ fi
 here=$(cd "$(dirname "$0")" && pwd)
 # Another buyer each time, so that what an earlier check bought is not in the way.
 export FLASHSALE_BASE=$base FLASHSALE_SALE=$sale FLASHSALE_BUYER="check-$(date +%s)-$$"
-cd "$here"
+# It keeps what it found where it runs.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp "$here/hooks.py" "$here/schemathesis.toml" "$work"
+cd "$work"
 PYTHONDONTWRITEBYTECODE=1 \
-  "$venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run "$base/openapi.json" --url "$base" \
+  "$venv/bin/schemathesis" --config-file "$work/schemathesis.toml" run "$base/openapi.json" --url "$base" \
   --max-examples "$examples" --workers 1
