@@ -139,7 +139,7 @@ fn buyers(report: &Report, line: &mut impl FnMut(&str)) {
         .map(|(name, n)| format!("{name} {}", count(*n)))
         .collect();
     let text = format!("{}: {}", count(b.total), text.join(" · "));
-    paragraph("Buyers     ", text, line);
+    paragraph("Buyers     ", &text, line);
     let l = &report.latency_ms;
     let quantiles = [("p50", l.p50), ("p99", l.p99), ("p99.9", l.p999), ("max", l.max)];
     let text: Vec<String> = quantiles
@@ -170,12 +170,12 @@ fn orders(report: &Report, line: &mut impl FnMut(&str)) {
 fn verdict(report: &Report, line: &mut impl FnMut(&str)) {
     let (held, failed): (Vec<_>, Vec<_>) = report.audit.checks.iter().partition(|(_, check)| check.ok);
     for (name, check) in &held {
-        paragraph("ok      ", said(name, check), line);
+        paragraph("ok      ", &said(name, check), line);
     }
     for (name, check) in &failed {
-        paragraph("FAILED  ", format!("{name}: {}", grouped(&check.detail)), line);
+        paragraph("FAILED  ", &format!("{name}: {}", grouped(&check.detail)), line);
         for offender in check.offenders.iter().take(OFFENDERS_MAX) {
-            paragraph("        - ", offender.clone(), line);
+            paragraph("        - ", offender, line);
         }
         if check.offenders.len() > OFFENDERS_MAX {
             let more = count((check.offenders.len() - OFFENDERS_MAX) as u64);
@@ -201,9 +201,9 @@ fn said(name: &str, check: &Check) -> String {
 }
 
 /// A text of any length, its further lines below the first one's text.
-fn paragraph(mark: &str, text: String, line: &mut impl FnMut(&str)) {
+fn paragraph(mark: &str, text: &str, line: &mut impl FnMut(&str)) {
     let room = COLUMNS - width(mark);
-    for (i, part) in wrap(&text, room).into_iter().enumerate() {
+    for (i, part) in wrap(text, room).into_iter().enumerate() {
         let mark = if i == 0 {
             mark.to_owned()
         } else {

@@ -153,7 +153,7 @@ fn broken_promises_are_the_first_thing_to_be_read() {
     let text = screen(Some(&snapshot), 80, 24);
     assert!(
         text.lines()
-            .any(|l| l.trim_matches('"').starts_with(" 3 BROKEN PROMISES")),
+            .any(|l| l.trim_matches('"').starts_with("─ Buyers ─ 3 BROKEN PROMISES ")),
         "{text}"
     );
 }
