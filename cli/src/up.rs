@@ -244,6 +244,8 @@ async fn serve(
     };
     let Some(settled) = settled else {
         screen.stop.store(true, Ordering::SeqCst);
+        // Not before the terminal is given back: what is written on the view vanishes with it.
+        let _ = screen.thread.await;
         println!("stopped before the sale was settled");
         return Ok(ExitCode::SUCCESS);
     };
