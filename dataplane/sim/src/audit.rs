@@ -180,6 +180,14 @@ impl World {
                 "a transfer arrived that was never sent".into(),
             ));
         }
+        self.audit_stock(&units, &mut problems);
+        for (checker, what) in problems {
+            self.violation(checker, what);
+        }
+    }
+
+    /// All of the stock is somewhere, by the logs and by the living engines.
+    fn audit_stock(&self, units: &[Vec<Place>], problems: &mut Vec<(Checker, String)>) {
         for item in self.items() {
             let granted = match self.sc.grant {
                 Some((i, more)) if i == item.0 && self.loads[1] == Load::Seeded => more,
@@ -193,9 +201,6 @@ impl World {
                 let what = format!("{item:?}: stock {stock}, in the logs {whole}, in the engines {engines}");
                 problems.push((Checker::Conservation, what));
             }
-        }
-        for (checker, what) in problems {
-            self.violation(checker, what);
         }
     }
 
