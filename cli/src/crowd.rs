@@ -25,7 +25,7 @@ pub(crate) enum SkewArg {
 #[derive(Debug, clap::Args)]
 pub(crate) struct CrowdArgs {
     /// Send so many simulated buyers over real HTTP
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000_000))]
     pub(crate) buyers: Option<u32>,
     /// How they fall on items and shards
     #[arg(long, default_value = "uniform", requires = "buyers")]

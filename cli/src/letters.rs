@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use flashsale_crds::EffectiveBuyers;
 use flashsale_dataplane::clock::now_ms;
 use flashsale_dataplane::data_dir::{DataDir, Overrides};
-use flashsale_dataplane::embedded::open_orders;
+use flashsale_dataplane::embedded::open_existing_orders;
 use flashsale_orders::Replay;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let prepared = DataDir::new(args.data).load(&overrides)?;
     let spec = serde_json::Value::Null;
-    let orders = open_orders(&prepared.dir, &prepared.sale, spec).await?;
+    let orders = open_existing_orders(&prepared.dir, &prepared.sale, spec).await?;
     match args.action {
         Action::List => {
             let dead = orders.dead_messages(LISTED_MAX).await?;

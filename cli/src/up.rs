@@ -2,6 +2,7 @@
 
 mod evidence;
 mod ready;
+mod wanted;
 
 use crate::crowd::{self, CrowdArgs};
 use crate::failure::Failure;
@@ -11,18 +12,18 @@ use flashsale_core::ids::SaleUid;
 use flashsale_crds::{EffectiveBuyers, HumanDuration};
 use flashsale_dataplane::clock::now_ms;
 use flashsale_dataplane::data_dir::{DataDir, Overrides, Prepared};
-use flashsale_dataplane::embedded::{Embedded, Front, FrontOptions, ServeError};
+use flashsale_dataplane::embedded::{Doors, Embedded, Front, FrontOptions, ServeError};
 use flashsale_dataplane::live::Live;
 use flashsale_screen::report::Report;
 use flashsale_screen::{Left, Options, Snapshot};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+use wanted::Wanted;
 
 /// Serve a whole sale from one process, with simulated buyers if you like.
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, value_parser = duration)]
     opens_in: Option<Duration>,
     /// Close so long after the opening instead of at the sale's time
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_parser = some_time)]
     closes_in: Option<Duration>,
     /// Split the stock over so many shards
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=128))]
@@ -60,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     payment_secret: Option<PathBuf>,
     /// How long an order may wait for its payment, instead of what the sale says
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_parser = some_time)]
     payment_timeout: Option<Duration>,
     /// End when the sale is settled; with simulated buyers, close it as soon as they have gone home
     #[arg(long)]
@@ -86,36 +87,52 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(parsed.millis()))
 }
 
+/// A duration that isn't zero.
+fn some_time(text: &str) -> Result<Duration, String> {
+    let parsed = duration(text)?;
+    if parsed.is_zero() {
+        return Err("give more than no time at all, such as 30s".to_owned());
+    }
+    Ok(parsed)
+}
+
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     // What can't be raised shows as refused connections, with the system's own words.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let yaml = std::fs::read_to_string(&args.sale)
         .map_err(|e| Failure::input(format!("{}: can't read it ({e})", args.sale.display())))?;
-    // Kept until the end: dropping it removes the directory.
-    let (dir, _temporary) = data_dir(&args)?;
-    let prepared = dir.prepare(&yaml, &overrides(&args), SaleUid(rand::random()), now_ms())?;
-    let secret: Arc<str> = payment_secret(&args, &prepared.dir)?.into();
-    let sale = prepared.sale.clone();
+    let given_secret = args.payment_secret.as_deref().map(read_secret).transpose()?;
     let gateways = args.gateways.map_or_else(cores, usize::from);
-    let spec = serde_json::Value::String(prepared.yaml.clone());
-    let mut embedded = Embedded::start(&prepared.dir, sale, spec, gateways, Arc::clone(&secret)).await?;
     let options = FrontOptions {
         listen: args.listen,
         admin: args.admin,
-        payment_secret: Arc::clone(&secret),
         dev_pay: trusts_header(&args),
         crowd: args.crowd.buyers.is_some(),
     };
-    let front = match Front::open(&mut embedded, options).await {
+    // Before the sale's times are decided and written down: a start that serves nobody decides nothing.
+    let doors = Doors::take(options, gateways).await?;
+    // Kept until the end: dropping it removes the directory.
+    let (dir, _temporary) = data_dir(&args)?;
+    let prepared = dir.prepare(&yaml, &overrides(&args), SaleUid(rand::random()), now_ms())?;
+    let secret: Arc<str> = match given_secret {
+        Some(secret) => secret.into(),
+        None => own_secret(&prepared.dir)?.into(),
+    };
+    let sale = prepared.sale.clone();
+    let spec = serde_json::Value::String(prepared.yaml.clone());
+    let mut embedded = Embedded::start(&prepared.dir, sale, spec, gateways, Arc::clone(&secret)).await?;
+    let front = match Front::open(&mut embedded, doors) {
         Ok(front) => front,
         Err(error) => {
             embedded.stop().await;
             return Err(error.into());
         }
     };
+    // From here on, so that whoever reads that it serves can end it well.
+    let mut wanted = Wanted::listen()?;
     announce(&args, &prepared, &front);
     let served = match ready::tell(args.ready_file.as_deref(), &front) {
-        Ok(_until_the_end) => serve(&args, &mut embedded, &front, &secret).await,
+        Ok(_until_the_end) => serve(&args, &mut embedded, &front, &secret, &mut wanted).await,
         Err(failure) => Err(failure),
     };
     front.close().await;
@@ -157,30 +174,25 @@ fn data_dir(args: &Args) -> Result<(DataDir, Option<tempfile::TempDir>), Failure
     Ok((DataDir::new(temporary.path()), Some(temporary)))
 }
 
-fn payment_secret(args: &Args, dir: &DataDir) -> Result<String, Failure> {
-    match &args.payment_secret {
-        None => {
-            let fresh: String = rand::random::<[u8; 32]>()
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect();
-            Ok(dir.payment_secret(&fresh)?)
-        }
-        Some(file) => {
-            let read = std::fs::read_to_string(file);
-            let text =
-                read.map_err(|e| Failure::input(format!("{}: can't read it ({e})", file.display())))?;
-            let secret = text.trim();
-            if secret.len() < 16 {
-                let file = file.display();
-                return Err(Failure::input(format!(
-                    "{file}: the secret has {} bytes, it needs at least 16",
-                    secret.len()
-                )));
-            }
-            Ok(secret.to_owned())
-        }
+/// The payment secret in `file`.
+fn read_secret(file: &Path) -> Result<String, Failure> {
+    let read = std::fs::read_to_string(file);
+    let text = read.map_err(|e| Failure::input(format!("{}: can't read it ({e})", file.display())))?;
+    let secret = text.trim();
+    if secret.len() < 16 {
+        return Err(Failure::input(format!(
+            "{}: the secret has {} bytes, it needs at least 16",
+            file.display(),
+            secret.len()
+        )));
     }
+    Ok(secret.to_owned())
+}
+
+/// The data directory's own payment secret.
+fn own_secret(dir: &DataDir) -> Result<String, Failure> {
+    let fresh = rand::random::<[u8; 32]>().into_iter().map(|b| format!("{b:02x}"));
+    Ok(dir.payment_secret(&fresh.collect::<String>())?)
 }
 
 fn announce(args: &Args, prepared: &Prepared, front: &Front) {
@@ -216,6 +228,7 @@ async fn serve(
     embedded: &mut Embedded,
     front: &Front,
     secret: &str,
+    wanted: &mut Wanted,
 ) -> Result<ExitCode, Failure> {
     let crowd = match args.crowd.buyers {
         Some(buyers) => Some(crowd::crowd(
@@ -229,7 +242,6 @@ async fn serve(
     };
     let screen = Screen::start(args, front.live(), crowd.as_ref().map(Crowd::progress));
     let rate = OrderRate::start(front.live());
-    let mut ended = std::pin::pin!(wanted(screen.left));
     let work = async {
         let outcome = match crowd {
             Some(crowd) => Some(run_crowd(crowd, embedded, args.once).await?),
@@ -240,7 +252,7 @@ async fn serve(
     };
     let settled = tokio::select! {
         settled = work => Some(settled),
-        () = &mut ended => None,
+        () = wanted.by_key_or_signal(screen.left) => None,
     };
     let Some(settled) = settled else {
         screen.stop.store(true, Ordering::SeqCst);
@@ -261,7 +273,7 @@ async fn serve(
     if !args.once {
         println!("the sale is settled; still serving, end with Ctrl-C");
         tokio::select! {
-            () = interrupted() => {}
+            () = wanted.by_signal() => {}
             error = embedded.failed() => return Err(error.into()),
         }
     }
@@ -304,33 +316,6 @@ async fn settle(
     report.orders_per_second = orders_per_second;
     report.duration_seconds = now_ms().saturating_sub(sale.opens) as f64 / 1e3;
     Ok(report)
-}
-
-/// Ends when somebody wants the process to end: at the keyboard, or by a signal.
-async fn wanted(left: oneshot::Receiver<Left>) {
-    let quit = async {
-        match left.await {
-            Ok(Left::Quit) => {}
-            // The screen was stopped, or couldn't be shown: that ends nothing.
-            _ => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = quit => {}
-        () = interrupted() => {}
-    }
-}
-
-async fn interrupted() {
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        _ => std::future::pending().await,
-    }
 }
 
 /// The live view, on a thread of its own.

@@ -128,9 +128,10 @@ impl DataDir {
     ) -> Result<Prepared, DataError> {
         let stored = self.root.join("sale.json");
         if stored.exists() {
-            let kept = self.read("sale.yaml")?;
-            let same = parse(&kept)?.spec == parse(yaml)?.spec;
-            if !same {
+            let (kept, given) = (parse(&self.read("sale.yaml")?)?, parse(yaml)?);
+            let same_name = kept.metadata.name == given.metadata.name
+                && kept.metadata.namespace_or_default() == given.metadata.namespace_or_default();
+            if !same_name || kept.spec != given.spec {
                 let problem =
                     "the directory holds another sale; give a new sale another directory with `--data`"
                         .to_owned();
@@ -160,6 +161,12 @@ impl DataDir {
     /// # Errors
     /// It holds none, or can't be read.
     pub fn load(self, overrides: &Overrides) -> Result<Prepared, DataError> {
+        if !self.root.join("sale.json").exists() {
+            return Err(DataError::Foreign {
+                path: self.root.display().to_string(),
+                problem: "there is no sale here: give the directory of one with `--data`".to_owned(),
+            });
+        }
         let yaml = self.read("sale.yaml")?;
         let json = self.read("sale.json")?;
         let decided: Decided = serde_json::from_str(&json).map_err(|e| DataError::Foreign {
@@ -184,6 +191,16 @@ impl DataDir {
             self.write("payment-secret", fresh.as_bytes(), 0o600)?;
         }
         Ok(self.read("payment-secret")?.trim().to_owned())
+    }
+
+    /// Makes sure that the order database is there, where a missing one must not be made.
+    ///
+    /// # Errors
+    /// It isn't there, or can't be looked at.
+    pub fn require_orders(&self) -> Result<(), DataError> {
+        let path = self.orders();
+        let found = fs::metadata(&path).map(drop);
+        found.map_err(|e| failed(&path, "open the order database", e))
     }
 
     fn read(&self, name: &str) -> Result<String, DataError> {

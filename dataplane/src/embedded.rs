@@ -2,7 +2,7 @@
 
 mod front;
 
-pub use front::{Front, FrontOptions};
+pub use front::{Doors, Front, FrontOptions};
 
 use crate::audit::{self, Audit, Evidence, ItemTotals};
 use crate::clock::now_ms;
@@ -68,6 +68,8 @@ pub struct Embedded {
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     failures: mpsc::UnboundedReceiver<ServeError>,
+    /// Signs payment callbacks and webhooks.
+    payment_secret: Arc<str>,
     /// The gateways' ends of their answers; taken by [`Front`].
     replies: Vec<mpsc::UnboundedReceiver<Vec<HostReply>>>,
 }
@@ -95,23 +97,52 @@ impl Embedded {
         let room = claim(&orders, &shared.sale).await?;
         let mut host = Host::new(room, Arc::clone(&shared), Arc::clone(&journal), senders);
         host.fence()?;
-        for record in journal.reader(Position::START)?.take_while(|r| is_before(r, opened.recovered.end)) {
+        for record in journal
+            .reader(Position::START)?
+            .take_while(|r| is_before(r, opened.recovered.end))
+        {
             let record = record?;
             host.read(record.partition, &record.record)?;
         }
         let (failed, failures) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let (desk, requests) = Desk::channel();
-        let mut threads = vec![spawn("host", &failed, move || Ok(host.run(&inbox, &opened.committed)?))];
+        let mut threads = vec![spawn("host", &failed, move || {
+            Ok(host.run(&inbox, &opened.committed)?)
+        })];
 
-        let intake = Intake::new(shared.sale.uid, shared.sale.shards, journal.reader(Position::START)?);
-        let worker =
-            Worker::recover(Arc::clone(&orders), Arc::clone(&shared), port.clone(), requests, intake).await?;
+        let intake = Intake::new(
+            shared.sale.uid,
+            shared.sale.shards,
+            journal.reader(Position::START)?,
+        );
+        let worker = Worker::recover(
+            Arc::clone(&orders),
+            Arc::clone(&shared),
+            port.clone(),
+            requests,
+            intake,
+        )
+        .await?;
         let client = reqwest::Client::new();
-        let delivery = Delivery::new(Arc::clone(&orders), Arc::clone(&shared), client, payment_secret);
-        threads.push(spawn("worker", &failed, move || run_worker(worker, delivery, stopped)));
+        let secret = Arc::clone(&payment_secret);
+        let delivery = Delivery::new(Arc::clone(&orders), Arc::clone(&shared), client, secret);
+        threads.push(spawn("worker", &failed, move || {
+            run_worker(worker, delivery, stopped)
+        }));
 
-        let this = Self { shared, orders, journal, port, desk, stop, threads, failures, replies };
+        let this = Self {
+            shared,
+            orders,
+            journal,
+            port,
+            desk,
+            stop,
+            threads,
+            failures,
+            payment_secret,
+            replies,
+        };
         this.wait_open().await?;
         this.load().await?;
         if this.orders.phase().await? == SalePhase::Draining.word() {
@@ -137,10 +168,14 @@ impl Embedded {
         if self.orders.load_state().await? == LoadState::Seeded {
             return Ok(());
         }
-        self.orders.move_load_state(LoadState::Unseeded, LoadState::Seeding).await?;
+        self.orders
+            .move_load_state(LoadState::Unseeded, LoadState::Seeding)
+            .await?;
         let (done, loaded) = crossbeam_channel::bounded(1);
         self.ask(Message::Load(done), loaded).await?;
-        self.orders.move_load_state(LoadState::Seeding, LoadState::Seeded).await?;
+        self.orders
+            .move_load_state(LoadState::Seeding, LoadState::Seeded)
+            .await?;
         Ok(())
     }
 
@@ -151,14 +186,23 @@ impl Embedded {
     ) -> Result<T, ServeError> {
         let port = self.port.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            port.send(message).then(|| answer.recv_timeout(ANSWER_WITHIN).ok()).flatten()
+            port.send(message)
+                .then(|| answer.recv_timeout(ANSWER_WITHIN).ok())
+                .flatten()
         });
-        asked.await.ok().flatten().ok_or(ServeError::Late("the shards did not answer within a minute"))
+        asked
+            .await
+            .ok()
+            .flatten()
+            .ok_or(ServeError::Late("the shards did not answer within a minute"))
     }
 
     /// Waits until something fails that ends the process.
     pub async fn failed(&mut self) -> ServeError {
-        self.failures.recv().await.unwrap_or(ServeError::Late("a thread ended without a word"))
+        self.failures
+            .recv()
+            .await
+            .unwrap_or(ServeError::Late("a thread ended without a word"))
     }
 
     /// Ends the sale before its closing time, for good.
@@ -212,7 +256,13 @@ impl Embedded {
     /// Ends the threads and closes the files. What is durable stays; what isn't was promised to nobody.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        let Self { port, threads, orders, journal, .. } = self;
+        let Self {
+            port,
+            threads,
+            orders,
+            journal,
+            ..
+        } = self;
         // Joining blocks; both threads end within a transaction or a commit.
         let ended = tokio::task::spawn_blocking(move || {
             let _ = port.send(Message::Stop);
@@ -226,15 +276,15 @@ impl Embedded {
     }
 }
 
-fn is_before(
-    record: &Result<flashsale_journal::Committed, JournalError>,
-    end: Position,
-) -> bool {
+fn is_before(record: &Result<flashsale_journal::Committed, JournalError>, end: Position) -> bool {
     record.as_ref().map_or(true, |r| r.position < end)
 }
 
 fn journal_options() -> flashsale_journal::Options {
-    flashsale_journal::Options { segment_bytes_max: 16 << 20, ..Default::default() }
+    flashsale_journal::Options {
+        segment_bytes_max: 16 << 20,
+        ..Default::default()
+    }
 }
 
 /// Opens the audit's view of a sale that nobody serves.
@@ -247,11 +297,24 @@ pub async fn audit_closed(
     spec: serde_json::Value,
 ) -> Result<(Audit, Vec<ItemTotals>, Evidence), ServeError> {
     let (reader, _) = flashsale_journal::read_closed(dir.journal())?;
-    let orders = open_orders(dir, sale, spec).await?;
+    let orders = open_existing_orders(dir, sale, spec).await?;
     let evidence = evidence::collect(sale, reader, &orders, None).await?;
     orders.close().await;
     let (verdict, totals) = audit::audit(sale, &evidence);
     Ok((verdict, totals, evidence))
+}
+
+/// Opens the sale's order database, which must be there.
+///
+/// # Errors
+/// There is none, or the file can't be used.
+pub async fn open_existing_orders(
+    dir: &DataDir,
+    sale: &Sale,
+    spec: serde_json::Value,
+) -> Result<Orders, ServeError> {
+    dir.require_orders()?;
+    Ok(open_orders(dir, sale, spec).await?)
 }
 
 /// Opens the sale's order database, or makes it.
@@ -306,11 +369,7 @@ async fn claim(orders: &Orders, sale: &Sale) -> Result<Room, ServeError> {
     Ok(room)
 }
 
-fn run_worker(
-    worker: Worker,
-    delivery: Delivery,
-    stop: watch::Receiver<bool>,
-) -> Result<(), ServeError> {
+fn run_worker(worker: Worker, delivery: Delivery, stop: watch::Receiver<bool>) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| ServeError::Front(format!("can't start the worker: {e}")))?;
     runtime.block_on(async {

@@ -163,7 +163,7 @@ impl Worker {
             let turn = self.turn(&mut requests).await;
             match turn {
                 Ok(()) => {}
-                Err(WorkerError::Orders(error)) if error.kind().may_pass() => {
+                Err(WorkerError::Orders(error)) if waits_for(&error) => {
                     tracing::warn!(%error, "the order database can't be written now; trying again");
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
@@ -209,7 +209,7 @@ impl Worker {
         let applied = loop {
             match self.orders.apply(&batches).await {
                 Ok(applied) => break applied,
-                Err(error) if error.kind().may_pass() => {
+                Err(error) if waits_for(&error) => {
                     tracing::warn!(%error, "can't apply now; trying again");
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
@@ -249,7 +249,7 @@ impl Worker {
             let made = loop {
                 match self.orders.make(&turn, now_ms(), timeout).await {
                     Ok(made) => break made,
-                    Err(error) if error.kind().may_pass() => tokio::time::sleep(RETRY_AFTER).await,
+                    Err(error) if waits_for(&error) => tokio::time::sleep(RETRY_AFTER).await,
                     Err(error) => return Err(error.into()),
                 }
             };
@@ -448,6 +448,12 @@ impl Worker {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
+}
+
+/// Whether to try again. A disk that is full isn't waited for: somebody has to make room, and knows that better
+/// from a process that ended than from orders that don't come. What was promised is in the log.
+fn waits_for(error: &orders::Error) -> bool {
+    error.kind().may_pass() && error.kind() != orders::ErrorKind::NoSpace
 }
 
 fn post(shared: &Shared, order: &OrderRow) {

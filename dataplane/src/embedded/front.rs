@@ -22,12 +22,45 @@ pub struct FrontOptions {
     pub listen: SocketAddr,
     /// The admin port's address; port 0 takes a free one.
     pub admin: SocketAddr,
-    /// Signs payment callbacks.
-    pub payment_secret: Arc<str>,
     /// Whether buyers may pay without a payment provider. Development only.
     pub dev_pay: bool,
     /// Whether the simulated crowd comes from this machine: connections from one address aren't limited then.
     pub crowd: bool,
+}
+
+/// Addresses that are this process's from now on, before anything of a sale is written: whoever comes waits
+/// until it is served.
+pub struct Doors {
+    options: FrontOptions,
+    server: Server,
+    listener: TcpListener,
+}
+
+impl Doors {
+    /// Takes the addresses, for so many gateways.
+    ///
+    /// # Errors
+    /// One is in use, or not this machine's.
+    pub async fn take(options: FrontOptions, gateways: usize) -> Result<Self, ServeError> {
+        let bound = TcpListener::bind(options.admin).await;
+        let listener = bound.map_err(|e| {
+            let address = options.admin;
+            ServeError::Front(format!(
+                "admin port: can't listen on {address} ({e}): give another address with `--admin`"
+            ))
+        })?;
+        let mut limits = Limits::default();
+        if options.crowd {
+            limits.connections_per_peer = u32::MAX;
+        }
+        let server = Server::bind(&[options.listen], limits, gateways)
+            .map_err(|e| ServeError::Front(format!("{e} (`--listen`)")))?;
+        Ok(Self {
+            options,
+            server,
+            listener,
+        })
+    }
 }
 
 /// The open doors of a sale.
@@ -42,31 +75,36 @@ pub struct Front {
 }
 
 impl Front {
-    /// Opens the doors.
+    /// Opens the doors of a sale that was started with as many gateways.
     ///
     /// # Errors
-    /// An address is in use or not this machine's.
-    pub async fn open(embedded: &mut Embedded, options: FrontOptions) -> Result<Self, ServeError> {
+    /// A gateway can't be started.
+    pub fn open(embedded: &mut Embedded, doors: Doors) -> Result<Self, ServeError> {
+        let Doors {
+            options,
+            server,
+            listener,
+        } = doors;
         let replies = std::mem::take(&mut embedded.replies);
-        let bound = TcpListener::bind(options.admin).await;
-        let listener = bound.map_err(|e| {
-            let address = options.admin;
-            ServeError::Front(format!("admin port: can't listen on {address} ({e}): give another address with `--admin`"))
-        })?;
-        let mut limits = Limits::default();
-        if options.crowd {
-            limits.connections_per_peer = u32::MAX;
-        }
-        let server = Server::bind(&[options.listen], limits, replies.len())
-            .map_err(|e| ServeError::Front(format!("{e} (`--listen`)")))?;
         let stats = Arc::new(server.stats());
 
-        let ticket_secret: String = embedded.orders.ticket_secret().0.iter().map(|b| format!("{b:02x}")).collect();
-        let payment_secret = Secret::new(&*options.payment_secret);
+        let ticket_secret: String = embedded
+            .orders
+            .ticket_secret()
+            .0
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        let payment_secret = Secret::new(&*embedded.payment_secret);
         let mut gateway = GatewayOptions::new(Secret::new(ticket_secret), payment_secret);
         gateway.dev_pay = options.dev_pay;
-        let all = Gateways::new(gateway, Arc::clone(&embedded.shared), embedded.port.clone(), embedded.desk.clone())
-            .map_err(|e| ServeError::Front(e.to_string()))?;
+        let all = Gateways::new(
+            gateway,
+            Arc::clone(&embedded.shared),
+            embedded.port.clone(),
+            embedded.desk.clone(),
+        )
+        .map_err(|e| ServeError::Front(e.to_string()))?;
         let replies: Vec<_> = replies.into_iter().map(|r| Mutex::new(Some(r))).collect();
         let server = server
             .serve(move |thread| {
@@ -86,7 +124,13 @@ impl Front {
             let _ = axum::serve(listener, router).await;
         });
         let listen = server.local_addrs().first().copied().unwrap_or(options.listen);
-        Ok(Self { listen, admin: admin_address, live, server, admin_server })
+        Ok(Self {
+            listen,
+            admin: admin_address,
+            live,
+            server,
+            admin_server,
+        })
     }
 
     /// The live document, as it changes.
