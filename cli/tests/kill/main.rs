@@ -3,6 +3,7 @@
 //!
 //! `FLASHSALE_KILL_ROUNDS` rounds are played from seed `FLASHSALE_KILL_SEED` on, `FLASHSALE_KILL_AT_ONCE` at a
 //! time. A round's plan follows from its seed; where exactly a kill hits is up to the machine.
+#![allow(clippy::unwrap_used, reason = "a test ends where its ground breaks away")]
 
 #[path = "../common/mod.rs"]
 mod common;

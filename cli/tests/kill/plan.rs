@@ -7,17 +7,17 @@ use std::time::Duration;
 /// Before the opening there is time for a start, and for a kill and a second one.
 pub(crate) const OPENS_AFTER: Duration = Duration::from_millis(900);
 
-/// When to kill.
+/// After what to kill, and how long after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// So long after the process was started: it may not serve yet.
-    AfterStart(Duration),
+    Start(Duration),
     /// So long after it serves.
-    AfterReady(Duration),
+    Ready(Duration),
     /// So long after the opening; at once if that has passed.
-    AfterOpening(Duration),
+    Opening(Duration),
     /// So long after the closing.
-    AfterClosing(Duration),
+    Closing(Duration),
 }
 
 /// A round.
@@ -49,23 +49,23 @@ impl Plan {
         let mut kills = Vec::new();
         for _ in 0..random.random_range(1..=3) {
             kills.push(match random.random_range(0..10) {
-                0 => Moment::AfterStart(ms(&mut random, 0..150)),
-                1 => Moment::AfterReady(ms(&mut random, 0..300)),
-                2..=3 => Moment::AfterOpening(ms(&mut random, 0..300)),
-                4..=6 => Moment::AfterOpening(ms(&mut random, 300..window.as_millis() as u64)),
-                _ => Moment::AfterClosing(ms(&mut random, 0..500)),
+                0 => Moment::Start(ms(&mut random, 0..150)),
+                1 => Moment::Ready(ms(&mut random, 0..300)),
+                2..=3 => Moment::Opening(ms(&mut random, 0..300)),
+                4..=6 => Moment::Opening(ms(&mut random, 300..window.as_millis() as u64)),
+                _ => Moment::Closing(ms(&mut random, 0..500)),
             });
         }
         kills.sort_by_key(|kill| match kill {
-            Moment::AfterStart(after) => (0, *after),
-            Moment::AfterReady(after) => (1, *after),
-            Moment::AfterOpening(after) => (2, *after),
-            Moment::AfterClosing(after) => (3, *after),
+            Moment::Start(after) => (0, *after),
+            Moment::Ready(after) => (1, *after),
+            Moment::Opening(after) => (2, *after),
+            Moment::Closing(after) => (3, *after),
         });
         // A process that only just came back is killed too, whatever the time.
         if random.random_bool(0.5) {
             let at = random.random_range(0..=kills.len());
-            kills.insert(at, Moment::AfterStart(ms(&mut random, 0..150)));
+            kills.insert(at, Moment::Start(ms(&mut random, 0..150)));
             kills.truncate(3);
         }
         Self {

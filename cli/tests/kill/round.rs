@@ -179,15 +179,15 @@ impl Round<'_> {
             Duration::from_millis(then.saturating_sub(now_ms()))
         };
         let pause = match kill {
-            Moment::AfterStart(after) => after.saturating_sub(server.started.elapsed()),
-            Moment::AfterReady(after) => {
+            Moment::Start(after) => after.saturating_sub(server.started.elapsed()),
+            Moment::Ready(after) => {
                 server.ready(SERVES_WITHIN).await?;
                 after
             }
-            Moment::AfterOpening(after) => at(self.opens, after),
-            Moment::AfterClosing(after) => at(self.closes, after),
+            Moment::Opening(after) => at(self.opens, after),
+            Moment::Closing(after) => at(self.closes, after),
         };
-        if again && !matches!(kill, Moment::AfterStart(_)) {
+        if again && !matches!(kill, Moment::Start(_)) {
             server.ready(SERVES_WITHIN).await?;
             seen.back_after.push(server.started.elapsed());
         }

@@ -1,5 +1,6 @@
 //! Whole sales with simulated buyers, on few and many shards, for buyers who fall evenly on them and for buyers
 //! who don't: all stock is sold, everything adds up, and nobody was told "sold out" while a unit was free.
+#![allow(clippy::unwrap_used, reason = "a test ends where its ground breaks away")]
 
 #[path = "../common/mod.rs"]
 mod common;
