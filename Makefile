@@ -27,11 +27,11 @@ check: ## Format, lints, unit tests
 	cargo test --workspace --lib --bins --locked --profile sim
 
 test: ## Everything: lints, all tests, the API against its description, a buyer in a browser
-	@.ci/need cc:gcc chromium:chromium sqlite3:sqlite3
+	@.ci/need cc:gcc chromium:chromium sqlite3:sqlite3 node:nodejs npm:npm python3:python3-venv
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked --profile sim --no-fail-fast
-	dataplane/openapi/check.sh $(TESTED)
+	dataplane/openapi/run.sh $(TESTED)
 	dataplane/pages/dev/run-walk.sh $(TESTED)
 
 bench: ## Measure, side by side with what others know
