@@ -74,8 +74,9 @@ pub(crate) fn small(place: &Place) -> Served {
     Served::start(up, &place.path("ready.json"))
 }
 
-/// Three buyers order, two of them pay; the sale settles and the server ends.
-pub(crate) async fn sell_and_settle(place: &Place) {
+/// Three buyers order, two of them pay; the sale settles and the server ends. Gives each buyer with the ticket.
+pub(crate) async fn sell_and_settle(place: &Place) -> Vec<(&'static str, String)> {
+    let mut tickets = Vec::new();
     let mut server = small(place);
     let ready = server.ready(PATIENCE).await.unwrap();
     served::until(ready.admin, PATIENCE, |live| live["phase"] == "Open")
@@ -86,9 +87,11 @@ pub(crate) async fn sell_and_settle(place: &Place) {
         if buyer != "cleo" {
             pay(ready.listen, &ticket, buyer).await;
         }
+        tickets.push((buyer, ticket));
     }
     served::until(ready.admin, PATIENCE, |live| live["phase"] == "Settled")
         .await
         .unwrap();
     assert!(server.stop().await.success(), "{}", server.errors());
+    tickets
 }

@@ -10,6 +10,9 @@ mod common;
 mod plan;
 mod round;
 
+use common::evidence::AtRest;
+use common::{Place, shop, yaml};
+use flashsale_buyers::{TicketHistory, TicketState};
 use plan::Plan;
 use round::{Phase, Seen};
 use std::collections::BTreeMap;
@@ -114,4 +117,37 @@ async fn what_was_shown_as_reserved_survives_kills_at_any_moment() {
         sum.promised > 0,
         "no ticket was ever promised: nothing was tested"
     );
+}
+
+/// What the rounds look for is found where it is.
+#[tokio::test]
+async fn a_promise_that_the_log_or_the_order_database_lost_is_found() {
+    let place = Place::new(&yaml("small", &[("phone", 10)]));
+    let tickets = shop::sell_and_settle(&place).await;
+    let shown = |buyer: &str, ticket: &str, state| TicketHistory {
+        buyer: buyer.to_owned(),
+        key: String::new(),
+        ticket: ticket.to_owned(),
+        item: "phone".to_owned(),
+        order_id: None,
+        states: vec![(state, 1)],
+        sure_until_ns: 0,
+    };
+    let mut rest = AtRest::read(&place.data()).await;
+    for (buyer, ticket) in &tickets {
+        assert_eq!(rest.unkept(&shown(buyer, ticket, TicketState::Reserved)), None);
+        let unpaid = rest.unkept(&shown(buyer, ticket, TicketState::Paid));
+        assert_eq!(unpaid.is_some(), *buyer == "cleo", "{unpaid:?}");
+    }
+    let (buyer, ticket) = &tickets[0];
+    let reserved = shown(buyer, ticket, TicketState::Reserved);
+    let problem = rest.unkept(&shown("bob", ticket, TicketState::Reserved)).unwrap();
+    assert!(problem.contains("not this buyer's ticket"), "{problem}");
+    rest.evidence.orders.retain(|order| order.buyer_id != *buyer);
+    let problem = rest.unkept(&reserved).unwrap();
+    assert!(problem.contains("not in the order database"), "{problem}");
+    rest.evidence.events.iter_mut().for_each(Vec::clear);
+    let problem = rest.unkept(&reserved).unwrap();
+    assert!(problem.contains("not in the log"), "{problem}");
+    assert_eq!(rest.unkept(&shown(buyer, ticket, TicketState::Queued)), None);
 }
