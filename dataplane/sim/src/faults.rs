@@ -27,7 +27,13 @@ impl World {
     pub(crate) fn strike(&mut self, s: ShardId) {
         let fault = Fault::ALL[self.dice.below(Fault::COUNT)];
         let until = self.step + self.dice.between(5, 120) as u32;
-        let p = self.dice.below(self.procs.len());
+        let mut p = self.dice.below(self.procs.len());
+        let owner = self.assigned[s.ix()];
+        let open = matches!(self.phase(owner, s), Some(Phase::Open) | None);
+        if !open && self.dice.one_in(2) {
+            // In the middle of a change it hurts most.
+            p = owner;
+        }
         let everywhere = self.dice.one_in(2);
         let shards = if everywhere {
             0..self.sc.shards
@@ -47,6 +53,7 @@ impl World {
             Fault::LogDown => {
                 for s in shards.map(ShardId) {
                     self.logs[s.ix()].down = true;
+                    self.logs[s.ix()].deaf = everywhere;
                     self.heals.push((until, Heal::Log(s)));
                 }
             }
@@ -64,7 +71,7 @@ impl World {
     }
 
     /// A process loses its memory. Of what it had sent to the logs, a prefix remains under way.
-    fn crash(&mut self, p: usize, until: u32) {
+    pub(crate) fn crash(&mut self, p: usize, until: u32) {
         if !self.procs[p].up {
             return;
         }

@@ -150,13 +150,19 @@ impl World {
         match self.phase(p, s) {
             Some(Phase::Open) if self.sc.bypass && self.logs[s.ix()].down => {
                 let events = self.procs[p].room.owner_mut(s).map(Owner::enter_bypass);
-                let killed = self.noise(Fault::Commit);
-                if self.bug != Some(Break::BypassUnapplied) && !killed {
-                    let mut events = events.unwrap_or_default();
-                    if self.dice.one_in(4) {
-                        events.truncate(1);
-                    }
+                let mut events = events.unwrap_or_default();
+                let interrupted = self.noise(Fault::Commit);
+                if interrupted {
+                    events.truncate(self.dice.between(0, events.len() as u64) as usize);
+                }
+                if self.bug != Some(Break::BypassUnapplied) {
                     self.apply_promised(p, s, &events);
+                }
+                if interrupted && self.sc.has(Fault::Crash) {
+                    self.stats.fault(Fault::Crash);
+                    self.note(|_| format!("FAULT process {p} crashes on its way into bypass"));
+                    self.crash(p, self.step + 20);
+                    return;
                 }
                 self.enter(p, s);
             }

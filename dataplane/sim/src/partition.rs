@@ -7,8 +7,10 @@ use flashsale_core::ids::{Epoch, OwnerId, Seq};
 /// A partition. Durable, single order.
 #[derive(Debug, Default)]
 pub(crate) struct Partition {
-    /// Nothing lands while it is down.
+    /// Nothing is read while it is down.
     pub(crate) down: bool,
+    /// Whether what is sent lands all the same while it is down.
+    pub(crate) deaf: bool,
     /// Sent and not landed: may land in another order, twice, in part or never.
     pub(crate) flying: Vec<Record>,
     /// What has landed.

@@ -33,18 +33,21 @@ impl World {
                 self.workers[w].read = 0;
                 continue;
             }
-            let mut fold = std::mem::take(&mut self.workers[w].fold);
-            self.apply_record(s, &mut fold, at);
+            let mut fold = self.workers[w].fold.clone();
+            // What the row doesn't take now is read again, until the row has moved.
+            if !self.apply_record(s, &mut fold, at) {
+                return;
+            }
             self.workers[w].fold = fold;
             self.workers[w].read += 1;
         }
     }
 
-    /// One record of a partition, applied as far as the row allows.
-    pub(crate) fn apply_record(&mut self, s: ShardId, fold: &mut Fold, at: usize) {
+    /// One record of a partition, applied as far as the row allows; `false` if it must be read again.
+    pub(crate) fn apply_record(&mut self, s: ShardId, fold: &mut Fold, at: usize) -> bool {
         let (db, log) = (&mut self.dbs[s.ix()], &self.logs[s.ix()]);
         let record = &log.records[at];
-        let before = db.list.len();
+        let (before, mut taken) = (db.list.len(), true);
         if self.bug == Some(Break::WorkerWithoutFold) {
             if let Record::Batch { events, .. } = record {
                 for event in events {
@@ -59,17 +62,19 @@ impl World {
             match step {
                 Step::Opened { base } => {
                     let epoch = fold.head().0;
-                    db.row.apply_opened(epoch, base);
+                    taken = db.row.apply_opened(epoch, base) != Apply::Not;
                 }
                 Step::Counted(events) => {
                     let (count, ignore) = (events.len(), self.bug == Some(Break::WorkerIgnoresCursor));
                     let epoch = fold.head().0;
                     let Record::Batch { events, .. } = record else {
-                        return;
+                        return true;
                     };
                     let from = events.iter().position(|e| e.n + count as u64 == fold.len() + 1);
                     for event in events.iter().skip(from.unwrap_or_default()).take(count) {
-                        if db.row.apply(epoch, event.n) == Apply::Now || ignore {
+                        let apply = db.row.apply(epoch, event.n);
+                        taken &= apply != Apply::Not || ignore;
+                        if apply == Apply::Now || ignore {
                             db.apply(event);
                         }
                     }
@@ -91,6 +96,7 @@ impl World {
         }
         self.check_applied(s, before);
         self.poison(s, &applied);
+        taken
     }
 
     /// What a worker applied is what the log holds at that number.

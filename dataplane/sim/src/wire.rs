@@ -48,7 +48,8 @@ impl World {
     /// Lets something land that is on its way to a partition.
     pub(crate) fn land(&mut self, s: ShardId) {
         let flying = self.logs[s.ix()].flying.len();
-        if self.logs[s.ix()].down || flying == 0 {
+        let closed = self.logs[s.ix()].down && !self.logs[s.ix()].deaf;
+        if closed || flying == 0 {
             return;
         }
         let count = if self.quiescing {

@@ -225,7 +225,11 @@ impl World {
             }
             84..90 => self.deliver_message(),
             90..100 => {
-                let w = self.dice.below(self.workers.len());
+                let mut w = self.dice.below(self.workers.len());
+                if self.sc.workers > 1 && w % 2 == 1 && !self.dice.one_in(8) {
+                    // The second one of a shard is slow.
+                    w -= 1;
+                }
                 let records = self.dice.between(1, 8) as usize;
                 self.work(w, records);
             }
