@@ -14,7 +14,13 @@ pub(crate) fn alone(name: &str, test: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         return runtime.unwrap().block_on(test);
     }
+    // Removed from out here: in there, what is mounted can't be.
+    let room = tempfile::Builder::new()
+        .prefix("flashsale-test-")
+        .tempdir()
+        .unwrap();
     let mut unshare = Command::new("unshare");
+    unshare.env("TMPDIR", room.path());
     unshare
         .args(["--user", "--map-root-user", "--mount"])
         .arg(std::env::current_exe().unwrap());
