@@ -191,6 +191,9 @@ struct Open<'a>(&'a World);
 impl<'a> Open<'a> {
     fn of(world: &'a World) -> Self {
         bump(&world.streams_open);
+        world
+            .most_streams
+            .set(world.most_streams.get().max(world.streams_open.get()));
         Self(world)
     }
 }

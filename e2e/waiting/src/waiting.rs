@@ -90,9 +90,7 @@ pub(crate) async fn run(
         world.polls.get(),
         world.events.get(),
     );
-    let mut most_streams = 0;
     while world.ordered.get() < buyers / 2 && since.elapsed() < TICKETS_WITHIN {
-        most_streams = most_streams.max(world.streams_open.get());
         tokio::time::sleep(LOOK_EVERY).await;
     }
     let seconds = since.elapsed().as_secs_f64();
@@ -123,7 +121,7 @@ pub(crate) async fn run(
         unfinished: buyers - world.ordered.get(),
         grew: buyers_seen.iter().map(|b| u64::from(b.grew)).sum(),
         setbacks: world.setbacks.get(),
-        most_streams,
+        most_streams: world.most_streams.get(),
         requests_per_second,
         events_per_second,
         latency_ms: latency,

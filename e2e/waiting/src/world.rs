@@ -26,6 +26,8 @@ pub(crate) struct World {
     pub(crate) tickets: Cell<u32>,
     pub(crate) ordered: Cell<u32>,
     pub(crate) streams_open: Cell<u32>,
+    /// The most that were open at the same time.
+    pub(crate) most_streams: Cell<u32>,
     /// Answers that told a buyer to come back, or connections that ended early.
     pub(crate) setbacks: Cell<u64>,
     /// Told when everybody has an order.
@@ -52,6 +54,7 @@ impl World {
             tickets: Cell::new(0),
             ordered: Cell::new(0),
             streams_open: Cell::new(0),
+            most_streams: Cell::new(0),
             setbacks: Cell::new(0),
             done: Notify::new(),
             connections: Cell::new(0),
