@@ -64,6 +64,10 @@ impl World {
             Answer::Taken(ticketed) => {
                 self.stats.count(Stat::Taken);
                 self.ledger.taken += 1;
+                let takings = self.ledger.takings.entry((request.buyer, ticketed.item));
+                takings
+                    .or_default()
+                    .push((shard, ticketed.ticket, ticketed.quantity));
                 if let Some(key) = request.key {
                     self.ledger.taken_by.insert((shard, ticketed.ticket), key);
                 }
@@ -79,16 +83,40 @@ impl World {
                     self.violation(Checker::Place, what);
                 }
             }
-            Answer::Existing(_) => self.stats.count(Stat::Existing),
+            Answer::Existing(ticketed) => {
+                self.stats.count(Stat::Existing);
+                if self.ledger.taken_by.get(&(shard, ticketed.ticket)).copied() != request.key {
+                    // Not by the key, so because this buyer has all that one may have.
+                    let limit = self.sc.rules.limits[request.item.ix()];
+                    self.check_held(p, shard, request, |held| held >= limit);
+                }
+            }
             Answer::Refused(refusal) => {
                 self.count_refusal(refusal);
                 if refusal == Refusal::SoldOut {
                     self.check_sold_out(p, request);
+                } else if let Refusal::LimitExceeded { held, .. } = refusal {
+                    self.check_held(p, shard, request, |holds| holds == held);
                 }
             }
         }
         if let Some(key) = request.key {
             self.check_key(key, request, answer, current);
+        }
+    }
+
+    /// Nobody is refused for units that they don't hold any more.
+    fn check_held(&mut self, p: usize, s: ShardId, request: &Request, fits: impl Fn(u32) -> bool) {
+        let takings = self.ledger.takings.get(&(request.buyer, request.item));
+        let Some(owner) = self.procs[p].room.owner(s) else {
+            return;
+        };
+        let live = takings.into_iter().flatten();
+        let live = live.filter(|(shard, ticket, _)| *shard == s && owner.engine().is_live(*ticket));
+        let holds: u32 = live.map(|(.., quantity)| quantity).sum();
+        if !fits(holds) {
+            let what = format!("{request:?} is refused for its limit, and holds {holds}");
+            self.violation(Checker::BuyerLimit, what);
         }
     }
 

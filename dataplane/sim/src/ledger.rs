@@ -36,7 +36,7 @@ struct Made {
 }
 
 /// A buyer's promised reservations of an item, with their quantities.
-type Bought = SmallVec<[(ShardId, TicketNo, u32); 2]>;
+pub(crate) type Bought = SmallVec<[(ShardId, TicketNo, u32); 2]>;
 
 /// What is known about one idempotency key.
 #[derive(Debug, Default)]
@@ -58,6 +58,8 @@ pub(crate) struct Ledger {
     /// Per buyer their promised reservations.
     bought: FxHashMap<(BuyerKey, ItemIx), Bought>,
     pub(crate) keys: FxHashMap<RequestKey, KeyFacts>,
+    /// What each buyer's requests took of an item, promised or not.
+    pub(crate) takings: FxHashMap<(usize, ItemIx), Bought>,
     /// By which of the buyer's own keys a ticket was taken, whatever the system made of the key.
     pub(crate) taken_by: FxHashMap<(ShardId, TicketNo), RequestKey>,
     pub(crate) told: Vec<Told>,

@@ -2,6 +2,7 @@
 //! gives shards to processes.
 
 use crate::breaks::Break;
+use crate::check::Checker;
 use crate::stats::{Fault, Stat};
 use crate::world::{Commit, Load, World};
 use flashsale_core::engine::Rules;
@@ -150,23 +151,10 @@ impl World {
         match self.phase(p, s) {
             Some(Phase::Open) if self.sc.bypass && self.logs[s.ix()].down => {
                 let events = self.procs[p].room.owner_mut(s).map(Owner::enter_bypass);
-                let mut events = events.unwrap_or_default();
-                let interrupted = self.noise(Fault::Commit);
-                if interrupted {
-                    events.truncate(self.dice.between(0, events.len() as u64) as usize);
-                }
-                if self.bug != Some(Break::BypassUnapplied) {
-                    self.apply_promised(p, s, &events);
-                }
-                if interrupted && self.sc.has(Fault::Crash) {
-                    self.stats.fault(Fault::Crash);
-                    self.note(|_| format!("FAULT process {p} crashes on its way into bypass"));
-                    self.crash(p, self.step + 20);
-                    return;
-                }
-                self.enter(p, s);
+                self.procs[p].tails[s.ix()] = events.unwrap_or_default();
+                self.catch_up_and_enter(p, s);
             }
-            Some(Phase::EnteringBypass) => self.enter(p, s),
+            Some(Phase::EnteringBypass) => self.catch_up_and_enter(p, s),
             Some(Phase::Bypass) => {
                 self.commit_bypass(p, s);
                 if !self.logs[s.ix()].down && (self.quiescing || self.dice.one_in(3)) {
@@ -182,6 +170,25 @@ impl World {
             }
             Some(Phase::LeavingBypass) if self.procs[p].copied[s.ix()] => self.leave(p, s),
             _ => {}
+        }
+    }
+
+    /// Applies what is promised, then asks for bypass; now and then the process dies in between.
+    fn catch_up_and_enter(&mut self, p: usize, s: ShardId) {
+        let mut events = self.procs[p].tails[s.ix()].clone();
+        let interrupted = self.noise(Fault::Commit);
+        if interrupted {
+            events.truncate(self.dice.between(0, events.len() as u64) as usize);
+        }
+        if self.bug != Some(Break::BypassUnapplied) {
+            self.apply_promised(p, s, &events);
+        }
+        if !interrupted {
+            self.enter(p, s);
+        } else if self.sc.has(Fault::Crash) {
+            self.stats.fault(Fault::Crash);
+            self.note(|_| format!("FAULT process {p} crashes on its way into bypass"));
+            self.crash(p, self.step + 20);
         }
     }
 
@@ -238,20 +245,13 @@ impl World {
                 self.note(|w| format!("process {p}: {s:?} in bypass, {:?}", w.dbs[s.ix()].row));
             }
             Err(RowRefusal::Order) => {
-                // What is promised isn't applied yet: an earlier part of it is still a worker's to do.
-                self.catch_up(p, s);
+                let what =
+                    format!("{s:?} can't enter bypass: its owner doesn't have all that is to be applied");
+                self.violation(Checker::Quiescence, what);
             }
             Err(RowRefusal::Claimed | RowRefusal::Medium) => owner.bypass_refused(&mut effects),
         }
         self.effects(p, s, effects);
-    }
-
-    /// The process itself applies what it has read of the partition, as a worker would.
-    fn catch_up(&mut self, p: usize, s: ShardId) {
-        let mut fold = flashsale_core::fold::Fold::default();
-        for at in 0..self.procs[p].read[s.ix()] {
-            self.apply_record(s, &mut fold, at);
-        }
     }
 
     fn commit_bypass(&mut self, p: usize, s: ShardId) {

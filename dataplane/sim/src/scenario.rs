@@ -34,6 +34,8 @@ pub(crate) struct Scenario {
     /// Whether the sale may go on without the log.
     pub(crate) bypass: bool,
     pub(crate) workers: usize,
+    /// Whether the database is far behind the logs.
+    pub(crate) lazy_workers: bool,
     pub(crate) waiting_max: usize,
     /// Whether the stock is loaded before any fault.
     pub(crate) warm_up: bool,
@@ -95,6 +97,7 @@ impl Scenario {
                 Backlog::Hold
             },
             bypass: !dice.one_in(3),
+            lazy_workers: dice.one_in(5),
             workers: dice.pick(&[1, 1, 2]),
             waiting_max: dice.pick(&[2, 64, 64]),
             warm_up: !dice.one_in(5),

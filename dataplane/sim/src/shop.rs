@@ -44,7 +44,7 @@ impl World {
     }
 
     /// One record of a partition, applied as far as the row allows; `false` if it must be read again.
-    pub(crate) fn apply_record(&mut self, s: ShardId, fold: &mut Fold, at: usize) -> bool {
+    fn apply_record(&mut self, s: ShardId, fold: &mut Fold, at: usize) -> bool {
         let (db, log) = (&mut self.dbs[s.ix()], &self.logs[s.ix()]);
         let record = &log.records[at];
         let (before, mut taken) = (db.list.len(), true);

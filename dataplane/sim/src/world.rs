@@ -12,6 +12,7 @@ use crate::scenario::Scenario;
 use crate::stats::{Fault, Stat, Stats};
 use flashsale_core::attempt::Refusal;
 use flashsale_core::engine::Outgoing;
+use flashsale_core::event::Event;
 use flashsale_core::fold::Fold;
 use flashsale_core::ids::{Millis, OwnerId, Seq, ShardId};
 use flashsale_core::owner::Phase;
@@ -30,6 +31,8 @@ pub(crate) struct Process {
     pub(crate) read: Vec<usize>,
     /// Per shard: the log holds all that the database has; bypass may be left.
     pub(crate) copied: Vec<bool>,
+    /// Per shard: what must be applied before bypass is entered.
+    pub(crate) tails: Vec<Vec<Event>>,
 }
 
 /// A reader of one partition that applies it to the database.
@@ -130,6 +133,7 @@ impl World {
                 ids: vec![OwnerId(0); usize::from(shards)],
                 read: vec![0; usize::from(shards)],
                 copied: vec![false; usize::from(shards)],
+                tails: vec![Vec::new(); usize::from(shards)],
             })
             .collect();
         let workers = (0..shards)
@@ -231,7 +235,9 @@ impl World {
                     w -= 1;
                 }
                 let records = self.dice.between(1, 8) as usize;
-                self.work(w, records);
+                if !self.sc.lazy_workers || self.dice.one_in(12) {
+                    self.work(w, records);
+                }
             }
             100..103 => self.tell_applied(s),
             103..108 => self.make_orders(),
