@@ -120,6 +120,8 @@ fn rates(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, trend: &Trend, 
             Rect {
                 x: band.x + 19,
                 width: band.width.saturating_sub(20),
+                // One below another, each with its own scale: where there is room they don't touch.
+                height: if each > 2 { each - 1 } else { each },
                 ..band
             },
             past,

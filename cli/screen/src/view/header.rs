@@ -2,6 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Rect};
+use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::{Theme, WIDE, put, section};
@@ -78,7 +79,7 @@ pub(super) fn buyers(frame: &mut Frame<'_>, area: Rect, crowd: &CrowdProgress, t
         // On the rule, where nothing pushes it out of sight.
         put(
             frame,
-            Line::styled(text, theme.bad()),
+            Line::styled(text, theme.bad().remove_modifier(Modifier::DIM)),
             Rect {
                 x: area.x + 10,
                 width: columns,
