@@ -76,7 +76,10 @@ fn a_disk_that_fills_in_the_middle_of_a_sale_ends_it_with_a_line_and_nothing_is_
         let mut server = start();
         let ready = server.ready(PATIENCE).await.unwrap();
         let (go_home, told) = oneshot::channel::<()>();
-        let crowd = crowd(&place).run(async move {
+        let opens = served::live(ready.admin).await.unwrap()["openTimeMs"]
+            .as_u64()
+            .unwrap();
+        let crowd = crowd(&place, opens).run(async move {
             // Told, or the test has ended: either way the crowd goes home.
             let _ = told.await;
         });
@@ -126,12 +129,12 @@ fn a_disk_that_fills_in_the_middle_of_a_sale_ends_it_with_a_line_and_nothing_is_
     });
 }
 
-fn crowd(place: &Place) -> Crowd {
+fn crowd(place: &Place, opens: u64) -> Crowd {
     let ready = place.path("ready.json");
     let address = Address::Ask(Arc::new(move || Some(read_ready(&ready)?.listen)));
     let mut config = CrowdConfig::new(address, "disk", vec![Item::new("phone", 5_000)], 6_000);
     config.spread = Duration::from_secs(3);
-    config.opens_at_ms = flashsale_dataplane::clock::now_ms() + 300;
+    config.opens_at_ms = opens;
     config.payment_secret = Some(PaymentSecret::new(PAYMENT_SECRET));
     config.connections = 16;
     config.request_timeout = Duration::from_secs(2);
