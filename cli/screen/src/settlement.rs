@@ -170,7 +170,7 @@ fn orders(report: &Report, line: &mut impl FnMut(&str)) {
 fn verdict(report: &Report, line: &mut impl FnMut(&str)) {
     let (held, failed): (Vec<_>, Vec<_>) = report.audit.checks.iter().partition(|(_, check)| check.ok);
     for (name, check) in &held {
-        paragraph("ok      ", &said(name, check), line);
+        paragraph("ok  ", &said(name, check), line);
     }
     for (name, check) in &failed {
         paragraph("FAILED  ", &format!("{name}: {}", grouped(&check.detail)), line);

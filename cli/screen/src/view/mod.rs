@@ -16,7 +16,7 @@ use crate::trend::Trend;
 use crate::words::width;
 
 /// From this width on there is room for more than the most important.
-const WIDE: u16 = 110;
+const WIDE: u16 = 120;
 /// Rows of the funnel and the rates where room is scarce.
 const FIGURES_ROWS: u16 = 7;
 /// Rows of the same at most.
