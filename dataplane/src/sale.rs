@@ -158,7 +158,13 @@ impl Sale {
     /// The id under which the shop knows the order that a ticket becomes: known ahead, the same for ever.
     #[must_use]
     pub fn order_id(&self, shard: ShardId, ticket: TicketNo) -> String {
-        format!("{:012x}-{}-{}-{}", self.uid.0 >> 80, shard.0, ticket.made.0, ticket.n)
+        format!(
+            "{:012x}-{}-{}-{}",
+            self.uid.0 >> 80,
+            shard.0,
+            ticket.made.0,
+            ticket.n
+        )
     }
 
     /// Units of all items.

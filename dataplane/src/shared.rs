@@ -10,8 +10,8 @@ use flashsale_core::ids::{Epoch, ItemIx, Millis, ShardId};
 use flashsale_core::lanes::Forecast;
 use flashsale_core::owner::{Phase, Progress};
 use std::sync::Arc;
-use tokio::sync::Notify;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use tokio::sync::Notify;
 
 /// [`Shared::available`] while a shard isn't open: nobody knows.
 pub const UNKNOWN: u32 = u32::MAX;
@@ -32,7 +32,13 @@ pub enum SalePhase {
 }
 
 impl SalePhase {
-    const ALL: [Self; 5] = [Self::Armed, Self::Open, Self::Draining, Self::Settling, Self::Settled];
+    const ALL: [Self; 5] = [
+        Self::Armed,
+        Self::Open,
+        Self::Draining,
+        Self::Settling,
+        Self::Settled,
+    ];
 
     /// The word for it in the API.
     #[must_use]

@@ -12,7 +12,12 @@ pub const SKEW_SECONDS_MAX: u64 = 300;
 /// The header's value for `body`, signed at `seconds` since 1970.
 #[must_use]
 pub fn sign(secret: &str, seconds: u64, body: &[u8]) -> String {
-    let hex: String = mac(secret, seconds, body).finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    let hex: String = mac(secret, seconds, body)
+        .finalize()
+        .into_bytes()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     format!("t={seconds},v1={hex}")
 }
 
@@ -23,7 +28,9 @@ pub fn verify(secret: &str, now: u64, header: &str, body: &[u8]) -> bool {
     let Some((seconds, hex)) = header.strip_prefix("t=").and_then(|rest| rest.split_once(",v1=")) else {
         return false;
     };
-    let Ok(seconds) = seconds.parse::<u64>() else { return false };
+    let Ok(seconds) = seconds.parse::<u64>() else {
+        return false;
+    };
     let Some(signature) = unhex(hex) else { return false };
     seconds.abs_diff(now) <= SKEW_SECONDS_MAX && mac(secret, seconds, body).verify_slice(&signature).is_ok()
 }
@@ -41,7 +48,10 @@ fn unhex(hex: &str) -> Option<Vec<u8>> {
     if digits.len() != 64 {
         return None;
     }
-    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -55,7 +65,12 @@ mod tests {
         assert!(!verify("secret", 1_301, &header, b"body"));
         assert!(!verify("secret", 1_000, &header, b"Body"));
         assert!(!verify("Secret", 1_000, &header, b"body"));
-        assert!(!verify("secret", 1_000, &header.replace("t=1000", "t=1001"), b"body"));
+        assert!(!verify(
+            "secret",
+            1_000,
+            &header.replace("t=1000", "t=1001"),
+            b"body"
+        ));
         assert!(!verify("secret", 1_000, "t=1000,v1=", b"body"));
         assert!(!verify("secret", 1_000, "", b"body"));
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::agent::{Agent, OTHER_KEY};
-use crate::answer::{Answer, Problem, TicketView};
+use crate::answer::{Answer, Problem, TicketState, TicketView};
 use crate::buyer::{Counted, Word};
 use crate::ledger::Ticket;
 use crate::schedule::{NONE, Op, Step};
@@ -84,7 +84,10 @@ impl Agent {
     fn definite(&mut self, step: Step, word: Word, broken: ViolationKind, problem: &str, now_ns: u64) {
         let holding = self.tickets_alive(step.buyer, now_ns);
         let (sold_out, same_key) = (word == Word::SoldOut, step.had_promise);
-        if same_key || (sold_out && holding && step.key & OTHER_KEY != 0 && self.was_alive_when_sent(&step)) {
+        // Who may hold more asks for another unit with another key, and can rightly be told that none is left.
+        let item = usize::from(self.plans[step.buyer as usize].item);
+        let has_all = holding && self.config.items[item].limit_per_buyer == 1;
+        if same_key || (sold_out && has_all && step.key & OTHER_KEY != 0 && self.was_alive_when_sent(&step)) {
             let ticket = self.buyers[step.buyer as usize].ticket;
             let detail = format!("told {problem} while holding the ticket");
             self.violation(broken, &Step { ticket, ..step }, detail, now_ns);
@@ -135,7 +138,17 @@ impl Agent {
 
     /// Finds the ticket among the buyer's own or takes it as a new one; says whether it is new.
     fn find_or_take(&mut self, step: &mut Step, status: u16, view: &TicketView<'_>, now_ns: u64) -> bool {
-        if let Some(known) = self.ticket_of_key(step.buyer, step.key) {
+        let known = self.ticket_of_key(step.buyer, step.key).filter(|known| {
+            let ticket = &self.tickets[*known as usize];
+            // Queued was no promise: once it failed, the key is free, and may get the ticket bought since.
+            let failed = ticket
+                .states
+                .iter()
+                .any(|(state, _)| *state == TicketState::Failed);
+            let promised = ticket.states.iter().any(|(state, _)| state.is_promise());
+            *ticket.token == *view.ticket || promised || !failed
+        });
+        if let Some(known) = known {
             step.ticket = known;
             let token = &self.tickets[known as usize].token;
             if **token != *view.ticket {

@@ -93,11 +93,7 @@ impl Delivery {
         add(&self.shared.counters.delivered, delivered.len() as u64);
     }
 
-    async fn sent(
-        &self,
-        done: Option<Result<Sent, tokio::task::JoinError>>,
-        delivered: &mut Vec<u64>,
-    ) {
+    async fn sent(&self, done: Option<Result<Sent, tokio::task::JoinError>>, delivered: &mut Vec<u64>) {
         let Some(Ok((message, result))) = done else { return };
         let Err(error) = result else {
             delivered.push(message.id);

@@ -51,7 +51,11 @@ impl Intake {
     /// Reads with `reader`, which stands at the journal's start.
     #[must_use]
     pub fn new(uid: SaleUid, shards: u16, reader: Reader) -> Self {
-        Self { uid, reader, folds: vec![Fold::default(); usize::from(shards)] }
+        Self {
+            uid,
+            reader,
+            folds: vec![Fold::default(); usize::from(shards)],
+        }
     }
 
     /// What has counted since the last call, by shard, about `events_max` events at most; empty at the
@@ -63,16 +67,24 @@ impl Intake {
         let mut taken: Vec<Vec<Counted>> = vec![Vec::new(); self.folds.len()];
         let mut events = 0;
         while events < events_max {
-            let Some(committed) = self.reader.try_next()? else { break };
+            let Some(committed) = self.reader.try_next()? else {
+                break;
+            };
             let shard = ShardId(committed.partition);
-            let record = event::decode(self.uid, shard, &committed.record)
-                .map_err(|source| IntakeError::Record { shard: shard.0, source })?;
+            let record =
+                event::decode(self.uid, shard, &committed.record).map_err(|source| IntakeError::Record {
+                    shard: shard.0,
+                    source,
+                })?;
             let (Some(fold), Some(taken)) = (self.folds.get_mut(shard.ix()), taken.get_mut(shard.ix()))
             else {
                 continue;
             };
             match fold.read(&record) {
-                Step::Opened { base } => taken.push(Counted::Opened { epoch: fold.head().0, base }),
+                Step::Opened { base } => taken.push(Counted::Opened {
+                    epoch: fold.head().0,
+                    base,
+                }),
                 Step::Counted(counted) => {
                     events += counted.len();
                     extend(taken, fold.head().0, counted);
@@ -88,6 +100,9 @@ impl Intake {
 fn extend(taken: &mut Vec<Counted>, epoch: Epoch, counted: &[Event]) {
     match taken.last_mut() {
         Some(Counted::Events { epoch: last, events }) if *last == epoch => events.extend_from_slice(counted),
-        _ => taken.push(Counted::Events { epoch, events: counted.to_vec() }),
+        _ => taken.push(Counted::Events {
+            epoch,
+            events: counted.to_vec(),
+        }),
     }
 }
