@@ -5,9 +5,11 @@ use crate::check::Checker;
 use crate::stats::{Fault, Stat};
 use crate::world::World;
 use flashsale_core::attempt::{Answer, Refusal, Ticketed};
-use flashsale_core::ids::{RequestKey, ShardId};
+use flashsale_core::engine::Engine;
+use flashsale_core::ids::{ItemIx, RequestKey, ShardId};
 use flashsale_core::owner::Owner;
 use flashsale_core::room::Answered;
+use flashsale_core::units;
 
 impl World {
     /// Answers leave a process. They are checked whether they arrive or not.
@@ -105,6 +107,23 @@ impl World {
         }
     }
 
+    /// Units that have left one of the process' engines and haven't come into another.
+    fn moving(&self, p: usize, item: ItemIx) -> u32 {
+        let engine = |s: ShardId| self.procs[p].room.owner(s).map(Owner::engine);
+        let mut moving = 0;
+        for from in (0..self.sc.shards).map(ShardId) {
+            for (&to, sent) in engine(from).into_iter().flat_map(Engine::outgoing) {
+                let taken = engine(to)
+                    .and_then(|e| e.incoming(from))
+                    .map_or(0, |(number, _)| number);
+                if sent.item == item && sent.number > taken {
+                    moving += units::count(&sent.units);
+                }
+            }
+        }
+        moving
+    }
+
     /// Nobody is refused for units that they don't hold any more.
     fn check_held(&mut self, p: usize, s: ShardId, request: &Request, fits: impl Fn(u32) -> bool) {
         let takings = self.ledger.takings.get(&(request.buyer, request.item));
@@ -152,6 +171,7 @@ impl World {
             .map(ShardId)
             .all(|s| self.is_current(p, s) && room.owner(s).is_some_and(Owner::takes));
         let free: u32 = room.engines().flatten().map(|e| e.free(request.item)).sum();
+        let moving = if open { self.moving(p, request.item) } else { 0 };
         if !open {
             // A stale process can't say it either: it doesn't know all shards.
             let blind =
@@ -162,8 +182,8 @@ impl World {
                     format!("process {p} says sold out, and can't know"),
                 );
             }
-        } else if free >= request.quantity {
-            let what = format!("{request:?} was told sold out with {free} units free");
+        } else if free + moving >= request.quantity {
+            let what = format!("{request:?} was told sold out with {free} units free, {moving} on their way");
             self.violation(Checker::SellThrough, what);
         }
     }
