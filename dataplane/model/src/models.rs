@@ -252,7 +252,7 @@ fn of_log() -> Vec<Task> {
         task(true, 16, plain(takeover(3, 3, 2)), &log),
         task(true, 4, plain(takeover(3, 2, 2)), &scarce),
         task(true, 1, takeover(3, 3, 3), &log),
-        task(true, 4, loading(2, 2), &[Seen::LOADED_AGAIN, Seen::LATE_LANDING]),
+        task(true, 16, loading(3, 2), &[Seen::LOADED_AGAIN, Seen::LATE_LANDING]),
         task(true, 1, limits(3, 3, 2), &limited),
     ]
 }
