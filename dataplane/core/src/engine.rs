@@ -30,6 +30,10 @@ pub struct Rules {
 /// At most so many ranges leave in one transfer, so that an event stays small.
 const TRANSFER_RANGES_MAX: usize = 256;
 
+/// For at most so many units of one load, room is made ahead for their reservations, so that no table has to move
+/// to a larger place in the middle of the rush.
+const ROOM_AHEAD_MAX: u32 = 1 << 20;
+
 /// A transfer that has left this shard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Outgoing {
@@ -402,6 +406,10 @@ impl Engine {
                     return Err("this load came in before");
                 }
                 stock.free.put(&[*units]);
+                let ahead = units.len.min(ROOM_AHEAD_MAX) as usize;
+                self.slots.reserve(ahead);
+                self.held.reserve(ahead);
+                self.keys.reserve(ahead);
             }
             Change::Registered { buyer } => {
                 if !self.registered.insert(*buyer) {

@@ -1,14 +1,14 @@
 //! What batches in memory are worth: the same attempts through the same port, host and journal, in batches and one to
 //! a call.
 
-use crate::Bench;
-use crate::machine::cpu_seconds;
+use crate::machine::own_cpu_seconds;
 use crate::report::{Figure, Goal, Section};
 use crate::sale::{Offer, yaml};
+use crate::{Bench, child};
 use anyhow::{Context, bail, ensure};
 use flashsale_core::attempt::{Answer, Attempt};
 use flashsale_core::ids::{Epoch, ItemIx, Keyring, OwnerId, SaleUid, ShardId};
-use flashsale_core::owner::Owner;
+use flashsale_core::owner::{Owner, Phase};
 use flashsale_core::room::Room;
 use flashsale_crds::EffectiveBuyers;
 use flashsale_dataplane::clock::now_ms;
@@ -32,6 +32,7 @@ const BATCHES: [usize; 3] = [1, 16, 256];
 /// The stock lies in so many shards.
 const SHARDS: u16 = 4;
 const LOAD_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone, Copy)]
 struct Round {
@@ -119,6 +120,7 @@ impl Hosted {
         let opened = Journal::open(prepared.dir.journal(), Options::default())?;
         let journal = Arc::new(opened.journal);
         let shared = Arc::new(Shared::new(prepared.sale.clone()));
+        let seen = Arc::clone(&shared);
         let (port, inbox) = Port::channel();
         let (sender, replies) = unbounded_channel();
         let mut room = Room::new(SHARDS, 1, WAITING_MAX);
@@ -132,6 +134,11 @@ impl Hosted {
         let thread = std::thread::Builder::new()
             .name("host".to_owned())
             .spawn(move || host.run(&inbox, &opened.committed))?;
+        // Shards take stock only once their barriers are durable.
+        child::until("the shards open", LOAD_WITHIN, LOOK_EVERY, || {
+            let open = seen.shards.iter().all(|s| s.load().phase == Phase::Open);
+            Ok(open.then_some(()))
+        })?;
         let (done, loaded) = crossbeam_channel::bounded(1);
         ensure!(port.send(Message::Load(done)), "the host has ended");
         loaded
@@ -188,7 +195,7 @@ fn run(dir: &Path, batch: usize) -> anyhow::Result<Round> {
     let mut hosted = Hosted::start(dir)?;
     let calls = calls(&hosted.sale, batch);
     let (mut under_way, mut taken) = (0, 0);
-    let cpu = cpu_seconds(std::process::id())?;
+    let cpu = own_cpu_seconds();
     let start = Instant::now();
     for (shard, attempts) in calls {
         while under_way + attempts.len() > UNDER_WAY_MAX {
@@ -204,7 +211,7 @@ fn run(dir: &Path, batch: usize) -> anyhow::Result<Round> {
         under_way -= receive(&mut hosted.replies, &mut taken)?;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let cpu = cpu_seconds(std::process::id())? - cpu;
+    let cpu = own_cpu_seconds() - cpu;
     hosted.stop()?;
     ensure!(taken == ATTEMPTS, "{taken} of {ATTEMPTS} attempts were accepted");
     Ok(Round {

@@ -1,6 +1,7 @@
 //! The machine: its cores, the CPU time of processes, free ports, programs.
 
 use anyhow::{Context, bail};
+use rustix::time::{ClockId, Timespec};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,12 +21,18 @@ pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
 }
 
-/// CPU time of this thread in seconds.
-pub(crate) fn thread_cpu_seconds() -> anyhow::Result<f64> {
-    let path = "/proc/thread-self/schedstat";
-    let stat = std::fs::read_to_string(path).context(path)?;
-    let nanoseconds = stat.split_whitespace().next().context(path)?;
-    Ok(nanoseconds.parse::<f64>()? / 1e9)
+/// CPU time of this thread in seconds, by the nanosecond.
+pub(crate) fn thread_cpu_seconds() -> f64 {
+    seconds(rustix::time::clock_gettime(ClockId::ThreadCPUTime))
+}
+
+/// CPU time of this process in seconds, by the nanosecond.
+pub(crate) fn own_cpu_seconds() -> f64 {
+    seconds(rustix::time::clock_gettime(ClockId::ProcessCPUTime))
+}
+
+fn seconds(time: Timespec) -> f64 {
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// Two different cores that this process may use: for the server and for its client.
@@ -117,11 +124,12 @@ mod tests {
 
     #[test]
     fn a_busy_thread_uses_cpu_time() {
-        let before = thread_cpu_seconds().unwrap();
+        let before = (thread_cpu_seconds(), own_cpu_seconds());
         let mut x = 1u64;
-        while thread_cpu_seconds().unwrap() <= before {
+        while thread_cpu_seconds() < before.0 + 0.001 {
             x = std::hint::black_box(x.wrapping_mul(3));
         }
+        assert!(own_cpu_seconds() >= before.1 + 0.001);
         assert!(cpu_seconds(std::process::id()).is_ok());
     }
 

@@ -141,15 +141,23 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     };
     // What is missing is said before anything is measured.
     check(&names, &bench)?;
-    let mut sections = Vec::new();
+    let (mut sections, mut failed) = (Vec::new(), None);
     for name in names {
         let word = name.to_possible_value();
         let word = word.as_ref().map_or("", |w| w.get_name());
         progress.begin(word);
-        sections.push(measure(name, &bench).with_context(|| word.to_owned())?);
+        match measure(name, &bench).with_context(|| word.to_owned()) {
+            Ok(section) => sections.push(section),
+            // What the others found is worth having all the same.
+            Err(error) => {
+                eprintln!("\nflashsale-bench: {error:#}");
+                failed = Some(error);
+            }
+        }
     }
     progress.clear();
-    publish(cli, &sections)
+    publish(cli, &sections)?;
+    failed.map_or(Ok(()), Err)
 }
 
 fn check(names: &[Name], bench: &Bench<'_>) -> anyhow::Result<()> {

@@ -23,14 +23,14 @@ pub(super) async fn insert(dir: &Path, shards: &[Vec<Event>]) -> anyhow::Result<
         .connect()
         .await?;
     let all = interleaved(shards);
-    let watch = Watch::start()?;
+    let watch = Watch::start();
     for batch in all.chunks(BATCH) {
         let mut tx = on.begin_with("BEGIN IMMEDIATE").await?;
         orders(&mut tx, batch).await?;
         units(&mut tx, batch).await?;
         tx.commit().await?;
     }
-    let took = watch.stop()?;
+    let took = watch.stop();
     on.close().await?;
     Ok(took)
 }
