@@ -23,13 +23,13 @@ demo: ## Build, serve a whole sale to 20,000 simulated buyers, print the settlem
 
 check: ## Format, lints, unit tests
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked --profile sim -- -D warnings
 	cargo test --workspace --lib --bins --locked --profile sim
 
 test: ## Everything: lints, all tests, the API against its description, a buyer in a browser
 	@.ci/need cc:gcc chromium:chromium sqlite3:sqlite3 node:nodejs npm:npm python3:python3-venv
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked --profile sim -- -D warnings
 	cargo test --workspace --locked --profile sim --no-fail-fast
 	dataplane/openapi/run.sh $(TESTED)
 	dataplane/pages/dev/run-walk.sh $(TESTED)
