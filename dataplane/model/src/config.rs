@@ -114,16 +114,16 @@ impl Config {
                 bounds.push_str(&words);
             }
         };
-        put(self.bypasses > 0, format!(", {} bypasses", self.bypasses));
+        put(self.bypasses > 0, format!(", bypasses: {}", self.bypasses));
         put(
             self.transfers > 0,
-            format!(", 2 shards, {} transfers", self.transfers),
+            format!(", 2 shards, transfers: {}", self.transfers),
         );
         put(
             self.tries.len() > 1,
             format!(", {} ways to try", self.tries.len()),
         );
-        put(self.orders, format!(", {} payments per order", self.payments));
+        put(self.orders, format!(", payments per order: {}", self.payments));
         put(self.late_money, ", late money".into());
         put(self.cancels, ", cancels".into());
         put(self.prompt, ", prompt worker".into());
