@@ -1,14 +1,14 @@
 //! The purchase: refused from memory if it can be, else sent to the buyer's home shard.
 
 use super::funnel::{Funnel, Key, Outcome};
-use super::identity::{Buyer, NotKnown};
+use super::identity::NotKnown;
 use super::problem::Problem;
 use super::thread::{Arrival, Thread};
 use super::ticket::{Held, Standing};
 use crate::counters::add;
 use crate::shared::{SalePhase, Shared};
 use flashsale_core::attempt::{Answer, Attempt, Refusal, Ticketed};
-use flashsale_core::ids::{BuyerKey, ItemIx, RequestKey};
+use flashsale_core::ids::{BuyerKey, ItemIx};
 use flashsale_core::ticket::Ticket;
 use flashsale_http::{Reply, Request, StatusCode};
 use serde::Deserialize;
@@ -61,7 +61,7 @@ impl Thread {
         }
         let buyer = self.buyer(request, arrival)?;
         let (item, quantity) = parse(request.body, shared)?;
-        let key = self.request_key(request, &buyer)?;
+        let key = idempotency_key(request)?;
         add(&shared.counters.attempts, 1);
         // Whoever may hold a ticket is asked to the host, so that a retry gets it whatever has happened since.
         let may_hold = || shared.winners.may_contain(buyer.key);
@@ -83,30 +83,13 @@ impl Thread {
             buyer_id: (*buyer.id).into(),
             item,
             quantity,
-            key,
+            // Hashed only now: who is told "sold out" from memory doesn't pay for it.
+            key: key.map(|key| self.all.keys.request(buyer.key, key)),
         };
         let shard = buyer.key.home(shared.sale.shards);
         let key = self.funnel.borrow_mut().purchase(attempt, shard, arrival.at);
         let key = key.ok_or(Problem::Busy)?;
         Ok(Reply::Later(Box::pin(Answered::new(self, key, buyer.key))))
-    }
-
-    fn request_key(&self, request: &Request<'_>, buyer: &Buyer<'_>) -> Result<Option<RequestKey>, Problem> {
-        let refused = |why: &str| {
-            Err(Problem::InvalidRequest(format!(
-                "Idempotency-Key: {why}; nothing was taken."
-            )))
-        };
-        match request.headers.get_once("idempotency-key") {
-            Ok(None) => Ok(None),
-            Ok(Some(key))
-                if key.is_empty() || key.len() > KEY_BYTES_MAX || !key.iter().all(u8::is_ascii_graphic) =>
-            {
-                refused("send 1 to 64 visible ASCII characters")
-            }
-            Ok(Some(key)) => Ok(Some(self.all.keys.request(buyer.key, key))),
-            Err(_) => refused("send it once"),
-        }
     }
 
     /// The reply to a request that waited.
@@ -227,5 +210,24 @@ fn counter<'a>(shared: &'a Shared, problem: &Problem) -> &'a AtomicU64 {
         Problem::TooManyRequests { .. } => &counters.too_fast,
         Problem::Busy => &counters.busy,
         _ => &counters.failed,
+    }
+}
+
+/// The request's idempotency key, if it has one.
+fn idempotency_key<'a>(request: &Request<'a>) -> Result<Option<&'a [u8]>, Problem> {
+    let refused = |why: &str| {
+        Err(Problem::InvalidRequest(format!(
+            "Idempotency-Key: {why}; nothing was taken."
+        )))
+    };
+    match request.headers.get_once("idempotency-key") {
+        Ok(None) => Ok(None),
+        Ok(Some(key))
+            if key.is_empty() || key.len() > KEY_BYTES_MAX || !key.iter().all(u8::is_ascii_graphic) =>
+        {
+            refused("send 1 to 64 visible ASCII characters")
+        }
+        Ok(Some(key)) => Ok(Some(key)),
+        Err(_) => refused("send it once"),
     }
 }
