@@ -20,6 +20,12 @@ impl Agent {
         if was != Some(is) && is == TicketState::Paid {
             self.progress.paid.fetch_add(1, Relaxed);
         }
+        // The answer to the cancellation itself may be lost: then the ticket's next look tells.
+        let ticket = &mut self.tickets[step.ticket as usize];
+        if view.state == TicketState::Closed && ticket.cancel_sent && !ticket.cancel_counted {
+            ticket.cancel_counted = true;
+            self.progress.cancelled.fetch_add(1, Relaxed);
+        }
         for (kind, detail) in broken {
             self.violation(kind, step, detail, now_ns);
         }
@@ -168,9 +174,6 @@ impl Agent {
         {
             self.note_answer(&step, answer, view.state.name(), now_ns);
             self.show(&step, &view, sent_ns, now_ns);
-            if view.state == TicketState::Closed {
-                self.progress.cancelled.fetch_add(1, Relaxed);
-            }
             return;
         }
         self.not_a_ticket(step, answer, now_ns);

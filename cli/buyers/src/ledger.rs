@@ -37,6 +37,8 @@ pub(crate) struct Ticket {
     /// The server said that it knows no such ticket.
     pub(crate) gone: bool,
     pub(crate) cancel_sent: bool,
+    /// Whether it was counted as cancelled.
+    pub(crate) cancel_counted: bool,
     /// The payment was first sent at this moment; 0 is never.
     pub(crate) paid_sent_ns: u64,
     /// `Some(true)`: answered `paid`; `Some(false)`: answered `refundDue`.
@@ -64,6 +66,7 @@ impl Ticket {
             followed: false,
             gone: false,
             cancel_sent: false,
+            cancel_counted: false,
             paid_sent_ns: 0,
             payment: None,
             pay_by_ms: 0,

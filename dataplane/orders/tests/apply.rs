@@ -82,16 +82,9 @@ async fn events_of_another_epoch_wait_for_its_opening() {
         epoch: Epoch(2),
         base: 2,
     };
+    // What an older epoch left behind its successor's opening is passed over: it was cut, or comes again as a copy.
     let applied = orders
         .apply(&batch(vec![opened, of_epoch(E1), of_epoch(Epoch(2))]))
-        .await
-        .unwrap();
-    assert_eq!(
-        (applied[0].row.applied, applied[0].stall),
-        (2, Some(Stall { epoch: E1, n: 3 }))
-    );
-    let applied = orders
-        .apply(&batch(vec![opened, of_epoch(Epoch(2))]))
         .await
         .unwrap();
     assert_eq!(

@@ -126,10 +126,11 @@ mod tests {
     fn a_busy_thread_uses_cpu_time() {
         let before = (thread_cpu_seconds(), own_cpu_seconds());
         let mut x = 1u64;
-        while thread_cpu_seconds() < before.0 + 0.001 {
+        while thread_cpu_seconds() < before.0 + 0.1 {
             x = std::hint::black_box(x.wrapping_mul(3));
         }
-        assert!(own_cpu_seconds() >= before.1 + 0.001);
+        // The two clocks are brought up to date at different moments, a few milliseconds apart.
+        assert!(own_cpu_seconds() >= before.1 + 0.05);
         assert!(cpu_seconds(std::process::id()).is_ok());
     }
 
