@@ -13,17 +13,26 @@
 //! assert_eq!(effective.items[0].price.to_string(), "699.00");
 //! ```
 
+pub mod class;
+pub mod crd;
 mod defaults;
 mod duration;
 mod effective;
+pub mod generated;
 mod load;
 mod money;
+pub mod objects;
 mod patterns;
+mod reference;
 mod refusal;
+pub mod rules;
 mod sale;
 mod schema;
+mod selector;
 mod shape;
+pub mod status;
 mod suggest;
+pub mod switch;
 mod time;
 mod validate;
 mod yaml;
@@ -39,5 +48,6 @@ pub use money::{Currency, InvalidMoney, Money};
 pub use refusal::Refusal;
 pub use sale::*;
 pub use schema::flash_sale_schema;
+pub use selector::{LabelExpression, LabelOperator, LabelSelector};
 pub use time::{InvalidTime, Timestamp};
 pub use validate::validate;

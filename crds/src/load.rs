@@ -59,7 +59,7 @@ impl FlashSale {
     /// # Errors
     /// Everything that is wrong with it, by line.
     pub fn parse_with(yaml: &str, rules: Rules) -> Result<Self, Vec<Refusal>> {
-        let document = single_document(yaml).map_err(|refusal| vec![refusal])?;
+        let document = document_of(yaml, "FlashSale").map_err(|refusal| vec![refusal])?;
         let shape = shape::check(&document, flash_sale_schema(), rules);
         let mut refusals = shape.refusals;
         let sale = match shape.value.map(serde_json::from_value::<Self>) {
@@ -114,8 +114,8 @@ fn read(path: &Path) -> Result<String, Refusal> {
     })
 }
 
-/// The one document of a text, which must be about a sale.
-fn single_document(yaml: &str) -> Result<Node, Refusal> {
+/// The one document of a text, which must be about an object of a kind.
+pub(crate) fn document_of(yaml: &str, wanted: &str) -> Result<Node, Refusal> {
     if yaml.len() > FILE_BYTES_MAX {
         return Err(Refusal::new(
             "",
@@ -142,9 +142,9 @@ fn single_document(yaml: &str) -> Result<Node, Refusal> {
         return Err(Refusal::new("", why).at_line(document.line));
     }
     match document.text_of("kind") {
-        Some((kind, line)) if kind != "FlashSale" => Err(Refusal::new(
+        Some((kind, line)) if kind != wanted => Err(Refusal::new(
             "kind",
-            "is another kind of object; this needs a FlashSale",
+            format!("is another kind of object; this needs a {wanted}"),
         )
         .of_text(kind)
         .at_line(line)),

@@ -4,8 +4,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// A name as Kubernetes objects have it: labels joined by dots.
+/// The name of another object, in form only: whether there is one, or can be, is seen when it is looked for.
+pub(crate) const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
+/// A host or domain: labels joined by dots.
 pub(crate) const DNS_SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// A sale's name. What belongs to it is called `<sale>-…`, and a Service's name must begin with a letter.
+pub(crate) const SALE_NAME: &str = r"^[a-z]([-a-z0-9]*[a-z0-9])?$";
 /// A single label of such a name.
 pub(crate) const DNS_LABEL: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// A currency's code, in form only.
@@ -24,6 +28,21 @@ pub(crate) const HTTPS_URL: &str = r"^https://[^\s@#]+$";
 pub(crate) const SHA256: &str = r"^[0-9a-f]{64}$";
 /// The name of an HTTP header.
 pub(crate) const HEADER: &str = r"^[A-Za-z0-9-]+$";
+
+/// The name of a controller, with the domain of whoever made it.
+pub(crate) const CONTROLLER_NAME: &str = r"^[a-z0-9.-]+/[a-zA-Z0-9./_-]+$";
+/// Where Pulsar serves clients.
+pub(crate) const PULSAR_URL: &str = r"^pulsar(\+ssl)?://[^\s@]+$";
+/// Where Pulsar serves administrators.
+pub(crate) const ADMIN_URL: &str = r"^https?://[^\s@]+$";
+/// A tenant of Pulsar.
+pub(crate) const TENANT: &str = r"^[-_.:=a-zA-Z0-9]+$";
+/// A size of storage or memory in whole binary units.
+pub(crate) const SIZE: &str = r"^[0-9]+(Ki|Mi|Gi|Ti)$";
+/// An amount of processor time in cores or thousandths of one.
+pub(crate) const CPU: &str = r"^([0-9]{1,4}|[0-9]{1,6}m)$";
+/// A host name, or all hosts below one.
+pub(crate) const HOST_PATTERN: &str = r"^(\*\.)?[a-z0-9.-]+$";
 
 /// A pattern, compiled, with what it asks for.
 pub(crate) struct Pattern {
@@ -47,8 +66,16 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
     };
     vec![
         pattern(
+            OBJECT_NAME,
+            "is no object name; use lower-case letters, digits, `-` and `.`",
+        ),
+        pattern(
             DNS_SUBDOMAIN,
-            "is no object name; use lower-case letters, digits, `-` and `.`, a letter or digit at both ends of each part",
+            "is no host or domain; use lower-case letters, digits and `-` in parts joined by `.`",
+        ),
+        pattern(
+            SALE_NAME,
+            "is no name of a sale; begin with a letter, go on with lower-case letters, digits and `-`, end with no `-`",
         ),
         pattern(
             DNS_LABEL,
@@ -83,6 +110,34 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
             "is no SHA-256 digest; write its 64 hex digits in lower case",
         ),
         pattern(HEADER, "is no header name; use letters, digits and `-`"),
+        pattern(
+            CONTROLLER_NAME,
+            "is no controller name; write a domain, `/` and a name, such as \"flashsale.dev/operator\"",
+        ),
+        pattern(
+            PULSAR_URL,
+            "is no address of Pulsar; write pulsar://… or pulsar+ssl://… without blanks, user name or password",
+        ),
+        pattern(
+            ADMIN_URL,
+            "is no address of Pulsar's admin API; write https://… or http://… without blanks, user name or password",
+        ),
+        pattern(
+            TENANT,
+            "is no tenant of Pulsar; use letters, digits, `-`, `_`, `.`, `:` and `=`",
+        ),
+        pattern(
+            SIZE,
+            "is no size; write a whole number with Ki, Mi, Gi or Ti, such as \"2Gi\"",
+        ),
+        pattern(
+            CPU,
+            "is no amount of processor time; write whole cores such as \"2\", or thousandths such as \"500m\"",
+        ),
+        pattern(
+            HOST_PATTERN,
+            "is no host name; write \"sale.example\", or \"*.sale.example\" for all below it",
+        ),
     ]
 });
 

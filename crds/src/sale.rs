@@ -21,13 +21,13 @@ use serde_with::skip_serializing_none;
 pub use switches::*;
 
 use crate::{
-    patterns::{CURRENCY, DNS_SUBDOMAIN},
+    patterns::{CURRENCY, OBJECT_NAME},
     time::Timestamp,
 };
 
 /// One flash sale: what is sold, when, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct FlashSale {
     /// The version of this resource's format.
     pub api_version: ApiVersion,
@@ -57,7 +57,7 @@ pub enum Kind {
 /// What a sale asks for. Only the window, the currency and the items are required.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct FlashSaleSpec {
     /// When buying starts.
     pub open_time: Timestamp,
@@ -66,7 +66,7 @@ pub struct FlashSaleSpec {
     /// Registration ahead of the sale; left out, there is none.
     pub registration: Option<Registration>,
     /// The FlashSaleClass it runs on; left out, the default class.
-    #[schemars(length(max = 253), regex(pattern = DNS_SUBDOMAIN))]
+    #[schemars(length(max = 253), regex(pattern = OBJECT_NAME))]
     pub class_name: Option<String>,
     /// The ISO 4217 currency of all prices.
     #[schemars(length(max = 3), regex(pattern = CURRENCY))]
@@ -101,7 +101,7 @@ pub struct FlashSaleSpec {
 /// Registration ahead of the sale: a buyer registers once and gets an entitlement.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Registration {
     /// When registration starts, before the sale does.
     pub open_time: Timestamp,
@@ -125,7 +125,7 @@ pub enum RegistrationMode {
 
 /// Who gets a unit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Admission {
     /// The policy.
     pub policy: AdmissionPolicy,

@@ -2,22 +2,22 @@
 
 use std::sync::LazyLock;
 
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
 use crate::sale::FlashSale;
 
-static FLASH_SALE: LazyLock<Value> = LazyLock::new(|| {
+static FLASH_SALE: LazyLock<Value> = LazyLock::new(of::<FlashSale>);
+
+/// The schema of a type, in plain form.
+pub(crate) fn of<T: JsonSchema>() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
     settings.meta_schema = None;
-    let mut schema = settings
-        .into_generator()
-        .into_root_schema_for::<FlashSale>()
-        .to_value();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     flatten(&mut schema);
     schema
-});
+}
 
 /// The JSON schema of a FlashSale: no references, no nullable fields, enumerations as plain `enum`.
 pub fn flash_sale_schema() -> &'static Value {
@@ -32,6 +32,9 @@ fn flatten(schema: &mut Value) {
             schema.values_mut().for_each(flatten);
             without_null(schema);
             variants_as_enum(schema);
+            closed(schema);
+            // What a missing list becomes in Rust is no default of the resource.
+            schema.remove("default");
         }
         _ => {}
     }
@@ -71,6 +74,15 @@ fn variants_as_enum(schema: &mut Map<String, Value>) {
         schema.remove("oneOf");
         schema.insert("type".to_owned(), Value::from("string"));
         schema.insert("enum".to_owned(), Value::Array(constants));
+    }
+}
+
+/// An object with named fields has no others: a misspelt field is told rather than dropped.
+///
+/// The types themselves pass over what they don't know, so that an older operator still reads newer objects.
+fn closed(schema: &mut Map<String, Value>) {
+    if schema.get("properties").is_some_and(Value::is_object) {
+        schema.entry("additionalProperties").or_insert(Value::Bool(false));
     }
 }
 

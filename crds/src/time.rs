@@ -93,10 +93,18 @@ impl Serialize for Timestamp {
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
+    /// Takes what an API server takes for a time, which is more than a file may hold: a comma before the
+    /// fraction, letters in lower case. A stored object that couldn't be read would stop the watch of all.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse()
-            .map_err(|why| D::Error::custom(format!("\"{text}\" {why}")))
+        let parsed = text.parse().or_else(|why| {
+            let tidy = text.replace(',', ".").to_ascii_uppercase();
+            match DateTime::parse_from_rfc3339(&tidy) {
+                Ok(time) if time.timestamp() >= 0 => Ok(Self(time.with_timezone(&Utc))),
+                _ => Err(why),
+            }
+        });
+        parsed.map_err(|why: InvalidTime| D::Error::custom(format!("\"{text}\" {why}")))
     }
 }
 
@@ -125,6 +133,23 @@ mod tests {
         assert_eq!(local, utc);
         assert_eq!(utc.millis(), 1_796_126_400_250);
         assert_eq!(utc.to_string(), "2026-12-01T12:00:00.250Z");
+    }
+
+    #[test]
+    fn what_an_api_server_stores_is_read() {
+        let utc: Timestamp = "2026-12-01T12:00:00.250Z".parse().unwrap();
+        for text in [
+            "2026-12-01T12:00:00,250Z",
+            "2026-12-01t12:00:00.250z",
+            "2026-12-01T12:00:00.250000000000Z",
+        ] {
+            assert_eq!(
+                serde_json::from_value::<Timestamp>(text.into()).unwrap(),
+                utc,
+                "{text}"
+            );
+        }
+        assert!(serde_json::from_str::<Timestamp>("\"tomorrow\"").is_err());
     }
 
     #[test]

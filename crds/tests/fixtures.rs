@@ -52,9 +52,15 @@ fn every_bad_file_is_refused_with_exactly_the_expected_messages() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// Those of some files that are about a sale.
+fn sales_of(files: Vec<PathBuf>) -> Vec<PathBuf> {
+    let is_sale = |file: &PathBuf| fs::read_to_string(file).unwrap().contains("\nkind: FlashSale\n");
+    files.into_iter().filter(is_sale).collect()
+}
+
 #[test]
 fn every_good_file_and_example_is_accepted() {
-    let files: Vec<PathBuf> = [yaml_files("fixtures/good"), yaml_files("../examples")].concat();
+    let files: Vec<PathBuf> = [yaml_files("fixtures/good"), sales_of(yaml_files("../examples"))].concat();
     assert!(files.len() >= 8, "only {} files", files.len());
     for file in files {
         assert_eq!(refusals(&file), Vec::<String>::new(), "{}", file.display());
@@ -63,7 +69,7 @@ fn every_good_file_and_example_is_accepted() {
 
 #[test]
 fn an_accepted_sale_reads_back_from_its_own_json() {
-    for file in [yaml_files("fixtures/good"), yaml_files("../examples")].concat() {
+    for file in [yaml_files("fixtures/good"), sales_of(yaml_files("../examples"))].concat() {
         let sale = FlashSale::load(&file).unwrap();
         let json = serde_json::to_string(&sale).unwrap();
         assert_eq!(FlashSale::parse(&json), Ok(sale), "{}", file.display());

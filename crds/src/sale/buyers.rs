@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
 use super::{KeyRef, NameRef, Webhook};
-use crate::patterns::{DNS_SUBDOMAIN, HEADER, HTTPS_URL};
+use crate::patterns::{DNS_SUBDOMAIN, HEADER, HTTPS_URL, OBJECT_NAME};
 
 /// The address and pages that buyers see.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// The host name; left out, `<name>.<the class' domain>`.
     #[schemars(length(max = 253), regex(pattern = DNS_SUBDOMAIN))]
     pub host: Option<String>,
     /// The Secret with the certificate.
-    #[schemars(length(max = 253), regex(pattern = DNS_SUBDOMAIN))]
+    #[schemars(length(max = 253), regex(pattern = OBJECT_NAME))]
     pub tls_secret_name: Option<String>,
     /// The shop's own pages instead of the built-in ones.
     pub pages_config_map_ref: Option<NameRef>,
@@ -27,7 +27,7 @@ pub struct Entry {
 /// How buyers prove who they are.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Buyers {
     /// Where a buyer's id comes from.
     pub source: BuyerSource,
@@ -52,7 +52,7 @@ pub enum BuyerSource {
 /// The shop's tokens: exactly one of `jwksURL` and `jwksConfigMapRef` says where the keys are.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Jwt {
     /// The issuer that a token must name (`iss`).
     #[schemars(length(max = 512), regex(pattern = HTTPS_URL))]
@@ -73,7 +73,7 @@ pub struct Jwt {
 
 /// A header that is believed when it comes from certain addresses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct TrustedHeader {
     /// The header with the buyer's id.
     #[schemars(length(max = 64), regex(pattern = HEADER))]
@@ -87,7 +87,7 @@ pub struct TrustedHeader {
 /// A challenge that a buyer solves before the sale.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Challenge {
     /// Which one.
     #[serde(rename = "type")]

@@ -10,7 +10,7 @@ use crate::patterns::{HTTPS_URL, ITEM_ID, PRICE, SHA256};
 /// One item of a sale.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Item {
     /// The item's id, unique in the sale.
     #[schemars(length(max = 64), regex(pattern = ITEM_ID))]
@@ -35,7 +35,7 @@ pub struct Item {
 /// Where a list of more than 128 items is read from: exactly one of `configMap` and `http`.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ItemsFrom {
     /// A CSV file in an immutable ConfigMap.
     pub config_map: Option<KeyRef>,
@@ -48,7 +48,7 @@ pub struct ItemsFrom {
 /// A list of items behind an address.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ItemsHttp {
     /// The address.
     #[schemars(length(max = 512), regex(pattern = HTTPS_URL))]
@@ -62,7 +62,7 @@ pub struct ItemsHttp {
 
 /// What a list of items holds in all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ItemsTotals {
     /// How many items.
     #[schemars(range(min = 1, max = 1_000_000))]

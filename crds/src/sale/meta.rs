@@ -6,17 +6,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use crate::patterns::{DATA_KEY, DNS_LABEL, DNS_SUBDOMAIN};
+use crate::patterns::{DATA_KEY, DNS_LABEL, OBJECT_NAME, SALE_NAME};
 
 /// The part of an object's metadata that a sale's file may set.
 ///
 /// Fields that an API server fills in (`resourceVersion`, `managedFields` …) are passed over when a file is read.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ObjectMeta {
     /// The name, at most 32 characters so that the names of what belongs to the sale fit.
-    #[schemars(length(max = 32), regex(pattern = DNS_LABEL))]
+    #[schemars(length(max = 32), regex(pattern = SALE_NAME))]
     pub name: String,
     /// The namespace; left out, `default`.
     #[schemars(length(max = 63), regex(pattern = DNS_LABEL))]
@@ -40,10 +40,10 @@ impl ObjectMeta {
 /// A key of a Secret or ConfigMap in the sale's namespace.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct KeyRef {
     /// The object's name.
-    #[schemars(length(max = 253), regex(pattern = DNS_SUBDOMAIN))]
+    #[schemars(length(max = 253), regex(pattern = OBJECT_NAME))]
     pub name: String,
     /// The key in it; left out, the one its use expects.
     #[schemars(length(max = 253), regex(pattern = DATA_KEY))]
@@ -52,9 +52,9 @@ pub struct KeyRef {
 
 /// An object in the sale's namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct NameRef {
     /// The object's name.
-    #[schemars(length(max = 253), regex(pattern = DNS_SUBDOMAIN))]
+    #[schemars(length(max = 253), regex(pattern = OBJECT_NAME))]
     pub name: String,
 }

@@ -10,7 +10,7 @@ use crate::{duration::HumanDuration, patterns::DNS_LABEL};
 /// How much is run.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct DataPlane {
     /// How many shards the buyers are spread over.
     #[schemars(range(min = 1, max = 128))]
@@ -31,7 +31,7 @@ pub struct DataPlane {
 /// The gateways of each room.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Gateways {
     /// How many; left out, as planned.
     #[schemars(range(min = 1, max = 500))]
@@ -41,7 +41,7 @@ pub struct Gateways {
 /// The order workers.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Workers {
     /// How many; left out, as planned.
     #[schemars(range(min = 1, max = 128))]
@@ -51,7 +51,7 @@ pub struct Workers {
 /// Limits on what a buyer or an address may do.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Risk {
     /// Attempts to buy, for each buyer over the whole sale.
     #[schemars(range(min = 1, max = 10_000))]
@@ -69,7 +69,7 @@ pub struct Risk {
 /// What happens after the sale has settled.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Teardown {
     /// How long after settlement, up to 720h.
     pub after: Option<HumanDuration>,
@@ -93,7 +93,7 @@ pub enum TeardownPolicy {
 /// What the shop is told about leftover stock.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Settlement {
     /// The call with the settlement report.
     pub webhook: Option<Webhook>,
@@ -101,7 +101,7 @@ pub struct Settlement {
 
 /// Calls a sale off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Cancellation {
     /// Why; buyers are shown it.
     #[schemars(length(min = 3, max = 500))]

@@ -13,7 +13,7 @@ use crate::{
 /// How orders are made.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Orders {
     /// How many orders are made a minute, steadily.
     #[schemars(range(min = 1, max = 10_000_000))]
@@ -40,7 +40,7 @@ pub enum OrderFlow {
 /// What is done when orders fall behind.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Backlog {
     /// The age of a waiting reservation at which the policy sets in, 10s to 24h.
     pub after: Option<HumanDuration>,
@@ -60,7 +60,7 @@ pub enum BacklogPolicy {
 /// How orders reach the shop.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Handover {
     /// The way.
     #[serde(rename = "type")]
@@ -83,7 +83,7 @@ pub enum HandoverType {
 /// How payments come in, and what follows them.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Payments {
     /// The secret that signs payment callbacks.
     pub callback_secret_ref: Option<KeyRef>,
@@ -94,7 +94,7 @@ pub struct Payments {
 
 /// A call that follows an order's event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct FollowUp {
     /// Its name, unique in the sale.
     #[schemars(length(max = 63), regex(pattern = DNS_LABEL))]
@@ -119,7 +119,7 @@ pub enum FollowUpEvent {
 /// An HTTP call to the shop or a service of it.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Webhook {
     /// The address.
     #[schemars(length(max = 512), regex(pattern = HTTPS_URL))]

@@ -10,7 +10,7 @@ use crate::patterns::DNS_LABEL;
 /// The switches of a sale; what is left out is not switched.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Switches {
     /// The sale as a whole.
     pub sale: Option<SaleSwitches>,
@@ -33,7 +33,7 @@ pub struct Switches {
 /// Switches of the sale as a whole.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct SaleSwitches {
     /// No purchase is taken while it is on.
     pub paused: Option<bool>,
@@ -42,7 +42,7 @@ pub struct SaleSwitches {
 /// Switches of what buyers meet first.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct EntrySwitches {
     /// Every purchase is answered with "sold out".
     pub sold_out: Option<bool>,
@@ -59,7 +59,7 @@ pub struct EntrySwitches {
 /// Switches of the stock engine.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct StockSwitches {
     /// What counts the stock.
     pub engine: Option<StockEngine>,
@@ -77,7 +77,7 @@ pub enum StockEngine {
 /// Switches of the order log.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct OrderLogSwitches {
     /// Events go straight to the database.
     pub bypass: Option<bool>,
@@ -86,7 +86,7 @@ pub struct OrderLogSwitches {
 /// Switches of orders.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct OrderSwitches {
     /// Another rate than the sale's.
     #[schemars(range(min = 0, max = 10_000_000))]
@@ -100,7 +100,7 @@ pub struct OrderSwitches {
 /// Switches of pages.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct PageSwitches {
     /// Only pages made ahead are served.
     #[serde(rename = "static")]
@@ -110,7 +110,7 @@ pub struct PageSwitches {
 /// Switches of follow-up calls.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct FollowUpSwitches {
     /// No call is made while it is on.
     pub paused: Option<bool>,
@@ -119,7 +119,7 @@ pub struct FollowUpSwitches {
 /// Switches of rooms.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct RoomSwitches {
     /// The rooms that take no new buyers.
     #[schemars(
