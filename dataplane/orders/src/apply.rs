@@ -2,9 +2,9 @@
 
 use crate::db::Tx;
 use crate::error::Result;
-use crate::orders::Orders;
 use crate::poison::{self, Poison};
 use crate::row::{OrderRow, Waiting};
+use crate::store::Store;
 use crate::writing::{Done, NewOrder, Writing};
 use flashsale_core::event::{Change, Event, ReleaseReason, Reservation, TicketNo};
 use flashsale_core::ids::{Epoch, Seq, ShardId};
@@ -74,37 +74,39 @@ enum Effect<'a> {
     Release(ShardId, &'a Event, TicketNo, ReleaseReason),
 }
 
-impl Orders {
+impl Store {
     /// Applies what the readers of some shards counted, in one transaction for all of them. What is applied
     /// already is skipped, so the same batch may come any number of times. An event that can't be applied
     /// becomes a dead event and holds nobody up.
     ///
     /// # Errors
     /// The database can't be written; nothing is applied.
-    pub async fn apply(&self, batches: &[ShardBatch<'_>]) -> Result<Vec<Applied>> {
+    pub(crate) async fn apply(&self, batches: &[ShardBatch<'_>]) -> Result<Vec<Applied>> {
         let mut tx = self.begin().await?;
-        let mut results: Vec<Applied> = Vec::with_capacity(batches.len());
+        let mut shards: Vec<ShardId> = batches.iter().map(|b| b.shard).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        // A second worker that applies the same waits here, and then finds it done.
+        let rows = self.read_rows(&mut tx, &shards).await?;
+        let rows: FxHashMap<ShardId, Row> = rows.into_iter().collect();
+        let mut results: Vec<Applied> = Vec::with_capacity(shards.len());
         let mut of_shard = FxHashMap::default();
         let mut effects = Vec::new();
         for batch in batches {
-            let at = match of_shard.get(&batch.shard) {
-                Some(&at) => at,
-                None => {
-                    let row = self.read_row(&mut tx, batch.shard).await?;
-                    results.push(Applied::from(batch.shard, row));
-                    of_shard.insert(batch.shard, results.len() - 1);
-                    results.len() - 1
-                }
-            };
+            let row = rows.get(&batch.shard).ok_or_else(|| self.not_ours(batch.shard))?;
+            let at = *of_shard.entry(batch.shard).or_insert_with(|| {
+                results.push(Applied::from(batch.shard, *row));
+                results.len() - 1
+            });
             advance(&mut results[at], batch, &mut effects);
         }
         if effects.is_empty() && results.iter().all(|r| r.row == r.before) {
             return Ok(results);
         }
         let done = self.write_effects(&mut tx, &effects).await?;
-        for result in results.iter().filter(|r| r.row != r.before) {
-            self.write_row(&mut tx, result.shard, &result.row).await?;
-        }
+        let moved = results.iter().filter(|r| r.row != r.before);
+        let moved: Vec<(ShardId, Row)> = moved.map(|r| (r.shard, r.row)).collect();
+        self.write_rows(&mut tx, &moved).await?;
         self.commit(tx).await?;
         for waiting in done.reserved {
             results[of_shard[&waiting.shard]].reserved.push(waiting);
@@ -123,7 +125,7 @@ impl Orders {
         let mut writing = Writing::new(self, tx, !known.is_empty());
         for effect in effects {
             match *effect {
-                Effect::Reserve(shard, event, reservation) => match poison::price(self.sale(), reservation) {
+                Effect::Reserve(shard, event, reservation) => match poison::price(&self.sale, reservation) {
                     Ok(amount) => writing.reserve(NewOrder {
                         shard,
                         event,

@@ -2,17 +2,16 @@
 //! starts, not for every second.
 
 use crate::codec::{int, state_of, units_text};
-use crate::db::{DbRow, Tx};
+use crate::db::{DbRow, On, Tx};
 use crate::error::Result;
 use crate::messages::Message;
-use crate::orders::Orders;
 use crate::poison::Poison;
+use crate::query::{Query, query};
 use crate::row::Columns;
+use crate::store::Store;
 use flashsale_core::event::{Change, Event, TicketNo};
 use flashsale_core::ids::{ItemIx, Millis, ShardId};
 use flashsale_core::order::State;
-use futures_util::TryStreamExt as _;
-use sqlx::AssertSqlSafe;
 
 /// Orders, their units and their money.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -91,13 +90,13 @@ pub struct DeadEvent {
     pub reason: Box<str>,
 }
 
-impl Orders {
+impl Store {
     /// All totals as of one moment.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn totals(&self) -> Result<Totals> {
-        let mut tx = self.readers.begin().await.map_err(|e| self.failed(&e))?;
+    pub(crate) async fn totals(&self) -> Result<Totals> {
+        let mut tx = self.readers.begin_snapshot().await.map_err(|e| self.failed(&e))?;
         let mut totals = Totals {
             items: vec![ItemTotals::default(); self.sale.items.len()],
             ..Totals::default()
@@ -106,7 +105,7 @@ impl Orders {
              CAST(sum(quantity) AS BIGINT) AS units, CAST(sum(amount) AS BIGINT) AS amount \
              FROM orders WHERE sale = $1 GROUP BY item, state";
         for row in self.all(&mut tx, by_state).await? {
-            let row = Columns(&row, self);
+            let row = Columns(&row, &self.place);
             let item: u16 = row.number("item")?;
             // An impossible item's reservation is closed and in the dead events.
             let Some(item) = totals.items.get_mut(usize::from(item)) else {
@@ -128,7 +127,7 @@ impl Orders {
         }
         let live = "SELECT item, count(*) AS units FROM live_units WHERE sale = $1 GROUP BY item";
         for row in self.all(&mut tx, live).await? {
-            let row = Columns(&row, self);
+            let row = Columns(&row, &self.place);
             if let Some(item) = totals.items.get_mut(row.number::<usize>("item")?) {
                 item.live_units = row.number("units")?;
             }
@@ -136,7 +135,7 @@ impl Orders {
         let money = "SELECT result, count(*) AS payments, CAST(sum(amount) AS BIGINT) AS amount \
              FROM payments WHERE sale = $1 GROUP BY result";
         for row in self.all(&mut tx, money).await? {
-            let row = Columns(&row, self);
+            let row = Columns(&row, &self.place);
             let sum = (row.number("payments")?, row.number("amount")?);
             match row.get("result")? {
                 "accepted" => totals.accepted = sum,
@@ -146,7 +145,7 @@ impl Orders {
         let rest = "SELECT (SELECT count(*) FROM releases WHERE sale = $1) AS releases, \
              (SELECT count(*) FROM dead_events WHERE sale = $1) AS dead";
         for row in self.all(&mut tx, rest).await? {
-            let row = Columns(&row, self);
+            let row = Columns(&row, &self.place);
             (totals.releases, totals.dead_events) = (row.number("releases")?, row.number("dead")?);
         }
         tx.rollback().await.map_err(|e| self.failed(&e))?;
@@ -157,7 +156,7 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn payments(&self, mut each: impl FnMut(PaymentRow)) -> Result<()> {
+    pub(crate) async fn payments(&self, mut each: impl FnMut(PaymentRow)) -> Result<()> {
         self.every(
             "SELECT * FROM payments WHERE sale = $1 ORDER BY payment_id",
             |row| {
@@ -181,7 +180,7 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn messages(&self, mut each: impl FnMut(Message)) -> Result<()> {
+    pub(crate) async fn messages(&self, mut each: impl FnMut(Message)) -> Result<()> {
         self.every("SELECT * FROM messages WHERE sale = $1 ORDER BY id", |row| {
             each(self.message(row.0)?);
             Ok(())
@@ -193,7 +192,10 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn live_units(&self, mut each: impl FnMut(ShardId, ItemIx, u32, TicketNo)) -> Result<()> {
+    pub(crate) async fn live_units(
+        &self,
+        mut each: impl FnMut(ShardId, ItemIx, u32, TicketNo),
+    ) -> Result<()> {
         self.every(
             "SELECT * FROM live_units WHERE sale = $1 ORDER BY shard, item, unit",
             |row| {
@@ -209,7 +211,7 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn dead_events(&self) -> Result<Vec<DeadEvent>> {
+    pub(crate) async fn dead_events(&self) -> Result<Vec<DeadEvent>> {
         let mut dead = Vec::new();
         self.every(
             "SELECT * FROM dead_events WHERE sale = $1 ORDER BY shard, n, made",
@@ -243,7 +245,7 @@ impl Orders {
             _ => (None, None),
         };
         let json = serde_json::to_string(event).unwrap_or_else(|e| format!("\"{e}\""));
-        sqlx::query(
+        query(
             "INSERT INTO dead_events (sale, shard, made, n, item, units, event, reason)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (sale, shard, made, n) DO NOTHING",
         )
@@ -255,25 +257,37 @@ impl Orders {
         .bind(units)
         .bind(json)
         .bind(poison.to_string())
-        .execute(&mut **tx)
+        .execute(tx)
         .await
         .map(|_| ())
         .map_err(|e| self.failed(&e))
     }
 
     async fn all(&self, tx: &mut Tx, sql: &'static str) -> Result<Vec<DbRow>> {
-        sqlx::query(sql)
+        query(sql)
             .bind(self.id)
-            .fetch_all(&mut **tx)
+            .fetch_all(tx)
             .await
             .map_err(|e| self.failed(&e))
     }
 
-    async fn every(&self, sql: &str, mut each: impl FnMut(Columns<'_>) -> Result<()>) -> Result<()> {
-        let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(self.id).fetch(&self.readers);
-        while let Some(row) = rows.try_next().await.map_err(|e| self.failed(&e))? {
-            each(Columns(&row, self))?;
-        }
-        Ok(())
+    /// Gives each row of the answer to `each` as it comes; stops at the first failure.
+    pub(crate) async fn each_row(
+        &self,
+        on: impl Into<On<'_>>,
+        query: Query<'_>,
+        mut each: impl FnMut(Columns<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut refused = None;
+        let read = query.for_each(on, |row| {
+            refused = each(Columns(&row, &self.place)).err();
+            refused.is_none()
+        });
+        read.await.map_err(|e| self.failed(&e))?;
+        refused.map_or(Ok(()), Err)
+    }
+
+    async fn every(&self, sql: &str, each: impl FnMut(Columns<'_>) -> Result<()>) -> Result<()> {
+        self.each_row(&self.readers, query(sql).bind(self.id), each).await
     }
 }

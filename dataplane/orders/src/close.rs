@@ -1,17 +1,17 @@
 //! Orders end unpaid: by their deadline, by the buyer, or because they waited too long. The units are free
 //! again only when the shard's owner has made `Released` of the release message, and that is applied.
 
-use crate::codec::{int, money, state_words};
-use crate::db::{Conn, FOR_UPDATE, Tx};
+use crate::codec::{int, money};
+use crate::db::Tx;
 use crate::error::Result;
 use crate::messages::{Kind, NewMessage};
-use crate::orders::Orders;
+use crate::query::query;
 use crate::row::{Columns, OrderRow};
 use crate::statements::ORDER_COLUMNS;
+use crate::store::Store;
 use flashsale_core::event::{ReleaseReason, TicketNo};
 use flashsale_core::ids::{Millis, ShardId};
 use flashsale_core::order::{OrderEvent, State, step};
-use sqlx::AssertSqlSafe;
 
 /// What became of a wish to cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +29,15 @@ pub enum Cancelled {
     Unknown,
 }
 
-impl Orders {
+impl Store {
     /// Closes up to `limit` orders whose payment deadline is `now` or before, the oldest deadline first.
     /// Returns them as they are now. Call it again at once if it returns `limit`.
     ///
     /// # Errors
     /// The database can't be written; nothing is closed.
-    pub async fn expire(&self, now: Millis, limit: u32) -> Result<Vec<OrderRow>> {
+    pub(crate) async fn expire(&self, now: Millis, limit: u32) -> Result<Vec<OrderRow>> {
         self.sweep(
-            "state = 'pending' AND expires_at <= $4",
-            "expires_at",
+            "state = 'pending' AND expires_at <= $2 ORDER BY expires_at",
             ReleaseReason::Unpaid,
             (now, now),
             limit,
@@ -51,12 +50,31 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be written; nothing is closed.
-    pub async fn close_backlog(&self, before: Millis, now: Millis, limit: u32) -> Result<Vec<OrderRow>> {
+    pub(crate) async fn close_backlog(
+        &self,
+        before: Millis,
+        now: Millis,
+        limit: u32,
+    ) -> Result<Vec<OrderRow>> {
         self.sweep(
-            "state = 'reserved' AND reserved_at < $4",
-            "reserved_at",
+            "state = 'reserved' AND reserved_at < $2 ORDER BY reserved_at",
             ReleaseReason::Backlog,
             (now, before),
+            limit,
+        )
+        .await
+    }
+
+    /// Closes up to `limit` orders that aren't paid, whether they are made or not, the oldest first: the sale is called
+    /// off. Returns them as they are now.
+    ///
+    /// # Errors
+    /// The database can't be written; nothing is closed.
+    pub(crate) async fn close_unpaid(&self, now: Millis, limit: u32) -> Result<Vec<OrderRow>> {
+        self.sweep(
+            "state IN ('reserved', 'pending') AND reserved_at <= $2 ORDER BY reserved_at",
+            ReleaseReason::Cancelled,
+            (now, i64::MAX as u64),
             limit,
         )
         .await
@@ -66,7 +84,7 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be written; nothing is closed.
-    pub async fn cancel(&self, shard: ShardId, ticket: TicketNo, now: Millis) -> Result<Cancelled> {
+    pub(crate) async fn cancel(&self, shard: ShardId, ticket: TicketNo, now: Millis) -> Result<Cancelled> {
         let mut tx = self.begin().await?;
         let Some(order) = self.lock_order(&mut tx, shard, ticket).await? else {
             return Ok(Cancelled::Unknown);
@@ -87,65 +105,53 @@ impl Orders {
         }
     }
 
-    /// Closes all orders that `which` says, by one conditional update: what [`step`] says for each.
+    /// Closes the orders that `which` says: what [`step`] says for each. Those that somebody else is about to
+    /// change are left for the next time.
     async fn sweep(
         &self,
         which: &str,
-        oldest: &str,
         reason: ReleaseReason,
         (now, until): (Millis, Millis),
         limit: u32,
     ) -> Result<Vec<OrderRow>> {
-        let sql = format!(
-            "UPDATE orders SET state = 'closed', reason = $1, closed_at = $2 \
-             WHERE (sale, shard, made, n) IN (SELECT sale, shard, made, n FROM orders \
-             WHERE sale = $3 AND {which} ORDER BY {oldest} LIMIT $5{FOR_UPDATE}) \
-             RETURNING {ORDER_COLUMNS}"
-        );
+        let lock = self.dialect.for_update_of_free();
+        let sql = format!("SELECT {ORDER_COLUMNS} FROM orders WHERE sale = $1 AND {which} LIMIT $3{lock}");
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(reason.word())
-            .bind(int(now))
+        let rows = query(sql)
             .bind(self.id)
             .bind(int(until))
             .bind(i64::from(limit))
-            .fetch_all(&mut *tx)
+            .fetch_all(&mut tx)
             .await
             .map_err(|e| self.failed(&e))?;
-        let closed: Vec<OrderRow> = rows
+        let mut closed: Vec<OrderRow> = rows
             .iter()
-            .map(|row| Columns(row, self).order())
+            .map(|row| Columns(row, &self.place).order())
             .collect::<Result<_>>()?;
         if closed.is_empty() {
             return Ok(closed);
         }
+        self.close_rows(&mut tx, &closed, reason, now).await?;
         self.after_close(&mut tx, &closed, reason, now).await?;
         self.commit(tx).await?;
+        for order in &mut closed {
+            (order.state, order.closed_at) = (State::Closed(reason), Some(now));
+        }
         Ok(closed)
     }
 
     /// Reads an order and keeps others from changing it until the transaction ends.
     pub(crate) async fn lock_order(
         &self,
-        on: &mut Conn,
+        tx: &mut Tx,
         shard: ShardId,
         ticket: TicketNo,
     ) -> Result<Option<OrderRow>> {
-        let sql = format!(
-            "SELECT {ORDER_COLUMNS} FROM orders WHERE sale = $1 AND shard = $2 AND made = $3 AND n = $4{FOR_UPDATE}"
-        );
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(self.id)
-            .bind(i64::from(shard.0))
-            .bind(i64::from(ticket.made.0))
-            .bind(int(ticket.n))
-            .fetch_optional(on)
-            .await
-            .map_err(|e| self.failed(&e))?;
-        row.map(|row| Columns(&row, self).order()).transpose()
+        Ok(self.orders_of(tx, &[(shard, ticket)]).await?.pop())
     }
 
-    /// The orders under these tickets, as far as there are any.
+    /// The orders under these tickets, as far as there are any; others can't change them until the transaction
+    /// ends.
     pub(crate) async fn orders_of(
         &self,
         tx: &mut Tx,
@@ -153,7 +159,7 @@ impl Orders {
     ) -> Result<Vec<OrderRow>> {
         let rows = self
             .statements
-            .select_orders
+            .lock_orders
             .fetch(tx, tickets, |row, (shard, ticket)| {
                 row.add(i64::from(shard.0));
                 row.add(i64::from(ticket.made.0));
@@ -161,36 +167,41 @@ impl Orders {
             })
             .await
             .map_err(|e| self.failed(&e))?;
-        rows.iter().map(|row| Columns(row, self).order()).collect()
+        rows.iter().map(|row| Columns(row, &self.place).order()).collect()
+    }
+
+    /// Writes the closing of orders that this transaction has locked.
+    pub(crate) async fn close_rows(
+        &self,
+        tx: &mut Tx,
+        orders: &[OrderRow],
+        reason: ReleaseReason,
+        now: Millis,
+    ) -> Result<()> {
+        let close = &self.statements.close;
+        let closed = close.run(tx, orders, |row, order| {
+            row.add(i64::from(order.shard.0));
+            row.add(i64::from(order.ticket.made.0));
+            row.add(int(order.ticket.n));
+            row.add(reason.word());
+            row.add(int(now));
+        });
+        if closed.await.map_err(|e| self.failed(&e))? != orders.len() as u64 {
+            return Err(self.broken("an order changed while it was locked"));
+        }
+        Ok(())
     }
 
     /// Writes one order's closing.
     pub(crate) async fn close_row(
         &self,
-        on: &mut Conn,
+        tx: &mut Tx,
         order: &OrderRow,
         reason: ReleaseReason,
         now: Millis,
     ) -> Result<()> {
-        let (before, _) = state_words(order.state);
-        let updated = sqlx::query(
-            "UPDATE orders SET state = 'closed', reason = $1, closed_at = $2 \
-             WHERE sale = $3 AND shard = $4 AND made = $5 AND n = $6 AND state = $7",
-        )
-        .bind(reason.word())
-        .bind(int(now))
-        .bind(self.id)
-        .bind(i64::from(order.shard.0))
-        .bind(i64::from(order.ticket.made.0))
-        .bind(int(order.ticket.n))
-        .bind(before)
-        .execute(on)
-        .await
-        .map_err(|e| self.failed(&e))?;
-        if updated.rows_affected() != 1 {
-            return Err(self.broken("an order changed while it was locked"));
-        }
-        Ok(())
+        self.close_rows(tx, std::slice::from_ref(order), reason, now)
+            .await
     }
 
     /// Closes an order that the log has released already: there is no release to ask for.

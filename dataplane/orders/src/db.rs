@@ -1,151 +1,292 @@
-//! What is particular to one database: types, placeholders, locking, pragmas. All other SQL of this crate is
-//! written so that SQLite and PostgreSQL read it alike.
+//! The two databases behind one face: connections, transactions, statements and rows, whichever it is.
+//!
+//! SQL is written so that SQLite and PostgreSQL read it alike; placeholders are `$1`, `$2`, … in both. What
+//! differs is said by [`Dialect`] and in the two modules below.
 
-use crate::error::{Error, ErrorKind};
-use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
-use std::path::Path;
-use std::time::Duration;
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
 
-/// The database driver in use.
-pub(crate) type Db = Sqlite;
-/// A row of an answer.
-pub(crate) type DbRow = SqliteRow;
-/// A statement's parameters.
-pub(crate) type Args = SqliteArguments;
-/// Connections.
-pub(crate) type Pool = SqlitePool;
-/// One connection.
-pub(crate) type Conn = sqlx::SqliteConnection;
-/// A transaction that owns its connection.
-pub(crate) type Tx = Transaction<'static, Db>;
+use crate::error::ErrorKind;
+use crate::query::Value;
+use sqlx::postgres::{PgArguments, PgPool, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
+use sqlx::{Arguments as _, AssertSqlSafe, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection};
+use std::borrow::Cow;
+use std::sync::Arc;
 
-/// Begins a transaction that will write: takes the one write lock at once, so that what is read in it stays.
-pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
-/// Locks the rows that a SELECT reads. Here the transaction already holds the only write lock.
-pub(crate) const FOR_UPDATE: &str = "";
-/// Most parameters of one statement.
-pub(crate) const PARAMETERS_MAX: usize = 32_766;
-
-/// The n-th parameter of a statement with very many. A numbered parameter costs SQLite a search among all
-/// names, which makes thousands of them quadratic; the unnamed ones are counted.
-pub(crate) fn placeholder(_n: usize) -> String {
-    "?".into()
+/// Which database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// A file.
+    Sqlite,
+    /// A server.
+    Postgres,
 }
 
-/// How long a statement waits for another process's write lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a task waits for the writer connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections that only read.
-const READERS_MAX: u32 = 4;
-/// Prepared statements kept per connection; all that this crate has, in all their sizes.
-const STATEMENTS_MAX: usize = 256;
-/// Rows of an answer that may wait to be taken: few switches between the two threads.
-const ROWS_AHEAD: usize = 1024;
-/// Pages in the write-ahead log after which it is copied into the file: 16 MiB.
-const CHECKPOINT_PAGES: &str = "4000";
-/// Page cache of the writer, in KiB (negative by SQLite's convention).
-const CACHE_KIB: &str = "-65536";
-
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_TIMEOUT)
-        .foreign_keys(true)
-        .statement_cache_capacity(STATEMENTS_MAX)
-        .row_buffer_size(ROWS_AHEAD)
-        .disable_statement_logging()
-}
-
-/// The one connection that writes, making the file if need be.
-pub(crate) async fn writer(path: &Path) -> Result<Pool, sqlx::Error> {
-    let options = options(path)
-        .create_if_missing(true)
-        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-        .pragma("cache_size", CACHE_KIB)
-        .thread_name(|_| "orders-writer".into());
-    // One connection made by hand first: a pool would try again until its timeout and hide the cause.
-    let first: sqlx::SqliteConnection = options.connect().await?;
-    sqlx::Connection::close(first).await?;
-    Ok(SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .connect_lazy_with(options))
-}
-
-/// Connections that read what is committed, beside the writer.
-pub(crate) fn readers(path: &Path) -> Pool {
-    SqlitePoolOptions::new()
-        .max_connections(READERS_MAX)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .connect_lazy_with(
-            options(path)
-                .pragma("query_only", "on")
-                .thread_name(|n| format!("orders-reader-{n}")),
-        )
-}
-
-/// What kind of trouble an error of the database is.
-pub(crate) fn classify(error: &sqlx::Error) -> ErrorKind {
-    let sqlx::Error::Database(error) = error else {
-        return match error {
-            sqlx::Error::PoolTimedOut => ErrorKind::Busy,
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
-                ErrorKind::Corrupt
-            }
-            _ => ErrorKind::Unavailable,
-        };
-    };
-    const IOERR_WRITE: i32 = 10 | (3 << 8);
-    const IOERR_TRUNCATE: i32 = 10 | (6 << 8);
-    const IOERR_SHMSIZE: i32 = 10 | (19 << 8);
-    let code: i32 = error.code().and_then(|c| c.parse().ok()).unwrap_or(1);
-    match (code, code & 0xff) {
-        // EFBIG and EDQUOT come as failed writes, ENOSPC as 13.
-        (IOERR_WRITE | IOERR_TRUNCATE | IOERR_SHMSIZE, _) | (_, 13) => ErrorKind::NoSpace,
-        (_, 5 | 6) => ErrorKind::Busy,
-        (_, 3 | 8 | 14 | 23) => ErrorKind::NotWritable,
-        (_, 11 | 26) => ErrorKind::Corrupt,
-        (_, 19) => ErrorKind::Broken,
-        _ => ErrorKind::Unavailable,
-    }
-}
-
-/// Begins a write. A connection that a failed write left in the middle of a transaction is thrown away.
-pub(crate) async fn begin(pool: &Pool) -> Result<Tx, sqlx::Error> {
-    match pool.begin_with(BEGIN).await {
-        Err(sqlx::Error::InvalidSavePointStatement | sqlx::Error::WorkerCrashed) => {
-            pool.acquire().await?.close().await.ok();
-            pool.begin_with(BEGIN).await
+impl Dialect {
+    /// Locks the rows that a SELECT reads until the transaction ends. A transaction that writes to SQLite
+    /// holds the only write lock from its beginning.
+    pub(crate) fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
         }
-        other => other,
+    }
+
+    /// Locks the rows that a SELECT reads, without those that somebody else has locked: what they become is
+    /// seen the next time.
+    pub(crate) fn for_update_of_free(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE SKIP LOCKED",
+        }
+    }
+
+    /// What kind of trouble an error is.
+    pub(crate) fn classify(self, error: &sqlx::Error) -> ErrorKind {
+        match (self, error) {
+            (
+                _,
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_),
+            ) => ErrorKind::Corrupt,
+            (Self::Sqlite, error) => sqlite::classify(error),
+            (Self::Postgres, error) => postgres::classify(error),
+        }
     }
 }
 
-/// Refuses a file that something else has written, before anything is written to it.
-pub(crate) async fn check_ours(pool: &Pool, place: &str) -> Result<(), Error> {
-    let foreign: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM sqlite_master WHERE type = 'table'
-         AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations')",
-    )
-    .fetch_one(pool)
-    .await
-    .map_err(|e| Error::of(place, &e))?;
-    if foreign > 0 {
-        return Err(Error::new(
-            ErrorKind::Foreign,
-            place,
-            "holds the tables of another program",
-        ));
+/// Connections.
+#[derive(Debug)]
+pub(crate) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+impl Pool {
+    /// Begins a transaction that writes.
+    pub(crate) async fn begin(&self) -> Result<Tx, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(pool) => Tx::Sqlite(sqlite::begin(pool).await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Begins a transaction that sees one moment.
+    pub(crate) async fn begin_snapshot(&self) -> Result<Tx, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(pool) => Tx::Sqlite(pool.begin().await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin_with(postgres::SNAPSHOT).await?),
+        })
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A transaction that owns its connection. Dropped without a commit, it is rolled back.
+pub(crate) enum Tx {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl Tx {
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+    }
+
+    pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await,
+            Self::Postgres(tx) => tx.rollback().await,
+        }
+    }
+}
+
+/// Where a statement runs.
+pub(crate) enum On<'a> {
+    SqlitePool(&'a SqlitePool),
+    Sqlite(&'a mut SqliteConnection),
+    PostgresPool(&'a PgPool),
+    Postgres(&'a mut PgConnection),
+}
+
+impl<'a> From<&'a Pool> for On<'a> {
+    fn from(pool: &'a Pool) -> Self {
+        match pool {
+            Pool::Sqlite(pool) => Self::SqlitePool(pool),
+            Pool::Postgres(pool) => Self::PostgresPool(pool),
+        }
+    }
+}
+
+impl<'a> From<&'a mut Tx> for On<'a> {
+    fn from(tx: &'a mut Tx) -> Self {
+        match tx {
+            Tx::Sqlite(tx) => Self::Sqlite(tx),
+            Tx::Postgres(tx) => Self::Postgres(tx),
+        }
+    }
+}
+
+impl On<'_> {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::SqlitePool(_) | Self::Sqlite(_) => Dialect::Sqlite,
+            Self::PostgresPool(_) | Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+}
+
+/// A statement's parameters as a driver takes them.
+pub(crate) enum Args {
+    Sqlite(SqliteArguments),
+    Postgres(PgArguments),
+}
+
+impl Args {
+    pub(crate) fn of(dialect: Dialect, values: Vec<Value<'_>>) -> Self {
+        match dialect {
+            Dialect::Sqlite => {
+                let mut args = SqliteArguments::default();
+                values.into_iter().for_each(|v| add_sqlite(&mut args, v));
+                Self::Sqlite(args)
+            }
+            Dialect::Postgres => {
+                let mut args = PgArguments::default();
+                for value in values {
+                    // Numbers, texts and bytes can't fail to encode.
+                    let added = match value {
+                        Value::Int(n) => args.add(n),
+                        Value::Text(text) => args.add(text),
+                        Value::Bytes(bytes) => args.add(bytes),
+                    };
+                    debug_assert!(added.is_ok());
+                }
+                Self::Postgres(args)
+            }
+        }
+    }
+}
+
+pub(crate) fn add_sqlite(args: &mut SqliteArguments, value: Value<'_>) {
+    let added = match value {
+        Value::Int(n) => args.add(n),
+        Value::Text(Some(Cow::Borrowed(text))) => args.add(text),
+        Value::Text(text) => args.add(text.map(Cow::into_owned)),
+        Value::Bytes(bytes) => args.add(bytes),
+    };
+    debug_assert!(added.is_ok());
+}
+
+/// A statement's text.
+pub(crate) type Text = AssertSqlSafe<Arc<str>>;
+
+/// Runs a statement; how many rows it touched.
+pub(crate) async fn execute(on: On<'_>, text: Text, args: Args) -> Result<u64, sqlx::Error> {
+    Ok(match (on, args) {
+        (On::SqlitePool(on), Args::Sqlite(args)) => {
+            sqlx::query_with(text, args).execute(on).await?.rows_affected()
+        }
+        (On::Sqlite(on), Args::Sqlite(args)) => {
+            sqlx::query_with(text, args).execute(on).await?.rows_affected()
+        }
+        (On::PostgresPool(on), Args::Postgres(args)) => {
+            sqlx::query_with(text, args).execute(on).await?.rows_affected()
+        }
+        (On::Postgres(on), Args::Postgres(args)) => {
+            sqlx::query_with(text, args).execute(on).await?.rows_affected()
+        }
+        _ => return Err(mixed()),
+    })
+}
+
+/// Runs a statement and gives each row of its answer to `each` as it comes, while that says `true`.
+pub(crate) async fn for_each(
+    on: On<'_>,
+    text: Text,
+    args: Args,
+    mut each: impl FnMut(DbRow) -> bool,
+) -> Result<(), sqlx::Error> {
+    use futures_util::TryStreamExt as _;
+    match (on, args) {
+        (On::SqlitePool(on), Args::Sqlite(args)) => {
+            let mut rows = sqlx::query_with(text, args).fetch(on);
+            while let Some(row) = rows.try_next().await? {
+                if !each(DbRow::Sqlite(row)) {
+                    break;
+                }
+            }
+        }
+        (On::Sqlite(on), Args::Sqlite(args)) => {
+            let mut rows = sqlx::query_with(text, args).fetch(on);
+            while let Some(row) = rows.try_next().await? {
+                if !each(DbRow::Sqlite(row)) {
+                    break;
+                }
+            }
+        }
+        (On::PostgresPool(on), Args::Postgres(args)) => {
+            let mut rows = sqlx::query_with(text, args).fetch(on);
+            while let Some(row) = rows.try_next().await? {
+                if !each(DbRow::Postgres(row)) {
+                    break;
+                }
+            }
+        }
+        (On::Postgres(on), Args::Postgres(args)) => {
+            let mut rows = sqlx::query_with(text, args).fetch(on);
+            while let Some(row) = rows.try_next().await? {
+                if !each(DbRow::Postgres(row)) {
+                    break;
+                }
+            }
+        }
+        _ => return Err(mixed()),
     }
     Ok(())
+}
+
+fn mixed() -> sqlx::Error {
+    sqlx::Error::Protocol("a statement for one kind of database was given to the other".into())
+}
+
+/// A row of an answer.
+pub(crate) enum DbRow {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+/// What a column can be read as, from either database.
+pub(crate) trait Column<'r>:
+    sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite> + sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>
+{
+}
+
+impl<'r, T> Column<'r> for T where
+    T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite> + sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>
+{
+}
+
+impl DbRow {
+    pub(crate) fn get<'r, T: Column<'r>>(&'r self, name: &str) -> Result<T, sqlx::Error> {
+        match self {
+            Self::Sqlite(row) => row.try_get(name),
+            Self::Postgres(row) => row.try_get(name),
+        }
+    }
+
+    /// The only column.
+    pub(crate) fn first<'r, T: Column<'r>>(&'r self) -> Result<T, sqlx::Error> {
+        match self {
+            Self::Sqlite(row) => row.try_get(0),
+            Self::Postgres(row) => row.try_get(0),
+        }
+    }
 }

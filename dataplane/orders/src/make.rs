@@ -4,8 +4,8 @@ use crate::codec::{int, money};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::messages::{Kind, NewMessage};
-use crate::orders::Orders;
 use crate::row::{OrderRow, Waiting};
+use crate::store::Store;
 use flashsale_core::event::TicketNo;
 use flashsale_core::ids::{ItemIx, Millis, ShardId};
 use flashsale_core::order::State;
@@ -28,20 +28,28 @@ pub struct Made {
     pub expires_at: Millis,
 }
 
-impl Orders {
+impl Store {
     /// Makes orders of these reservations, to be paid within `payment_timeout` milliseconds from `now`, and
     /// writes the handover messages. Returns those that were made, in the same order: what is missing was
     /// closed before, or made before.
     ///
     /// # Errors
     /// The database can't be written; nothing is made.
-    pub async fn make(&self, waiting: &[Waiting], now: Millis, payment_timeout: Millis) -> Result<Vec<Made>> {
+    pub(crate) async fn make(
+        &self,
+        waiting: &[Waiting],
+        now: Millis,
+        payment_timeout: Millis,
+    ) -> Result<Vec<Made>> {
         if waiting.is_empty() {
             return Ok(Vec::new());
         }
         let until = now.saturating_add(payment_timeout);
+        // Locked in the order of their tickets, so that nobody who does the same is waited for in a circle.
+        let mut sorted = waiting.to_vec();
+        sorted.sort_unstable_by_key(|w| (w.shard, w.ticket));
         let mut tx = self.begin().await?;
-        if self.make_rows(&mut tx, waiting, now, until).await? == waiting.len() as u64 {
+        if self.make_rows(&mut tx, &sorted, now, until).await? == waiting.len() as u64 {
             return self.finish_make(tx, waiting, now, until).await;
         }
         // Some don't wait any more. Which is read first, and then exactly the others are made.
@@ -99,7 +107,7 @@ impl Orders {
         let made = |w: &Waiting| Made {
             shard: w.shard,
             ticket: w.ticket,
-            order_id: self.order_id(w.shard, w.ticket),
+            order_id: self.sale.order_id(w.shard, w.ticket),
             item: w.item,
             quantity: w.quantity,
             expires_at: until,
@@ -110,7 +118,7 @@ impl Orders {
     fn handover(&self, target: &str, order: &OrderRow, now: Millis, until: Millis) -> NewMessage {
         let payload = serde_json::json!({
             "sale": self.sale.name, "namespace": self.sale.namespace,
-            "orderId": self.order_id(order.shard, order.ticket), "buyer": order.buyer,
+            "orderId": self.sale.order_id(order.shard, order.ticket), "buyer": order.buyer,
             "item": self.item_id(order.item), "quantity": order.quantity,
             "amount": money(order.amount, self.sale.decimals), "currency": self.sale.currency,
             "payByMs": until,

@@ -2,10 +2,11 @@
 //! until it is delivered or given up. Each is sent at least once.
 
 use crate::codec::int;
-use crate::db::{DbRow, Tx};
+use crate::db::{DbRow, Dialect, Tx};
 use crate::error::Result;
-use crate::orders::Orders;
+use crate::query::query;
 use crate::row::Columns;
+use crate::store::Store;
 use flashsale_core::ids::Millis;
 
 /// What a message tells.
@@ -126,13 +127,13 @@ impl NewMessage {
 /// Most bytes kept of an error's text.
 const ERROR_BYTES_MAX: usize = 500;
 
-impl Orders {
+impl Store {
     /// Up to `limit` messages to be sent now, the longest due first. Nothing is marked: one sender at a time.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn due(&self, now: Millis, limit: u32) -> Result<Vec<Message>> {
-        let rows = sqlx::query(
+    pub(crate) async fn due(&self, now: Millis, limit: u32) -> Result<Vec<Message>> {
+        let rows = query(
             "SELECT * FROM messages WHERE sale = $1 AND state = 'due' AND next_at <= $2 ORDER BY next_at, id LIMIT $3",
         )
         .bind(self.id)
@@ -144,17 +145,36 @@ impl Orders {
         rows.iter().map(|row| self.message(row)).collect()
     }
 
+    /// The same of messages to `target` only.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub(crate) async fn due_to(&self, target: &str, now: Millis, limit: u32) -> Result<Vec<Message>> {
+        let rows = query(
+            "SELECT * FROM messages WHERE sale = $1 AND state = 'due' AND next_at <= $2 AND target = $4 \
+             ORDER BY next_at, id LIMIT $3",
+        )
+        .bind(self.id)
+        .bind(int(now))
+        .bind(i64::from(limit))
+        .bind(target.to_owned())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|e| self.failed(&e))?;
+        rows.iter().map(|row| self.message(row)).collect()
+    }
+
     /// When the next message is due, if any is.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn next_due(&self) -> Result<Option<Millis>> {
-        let at: Option<i64> =
-            sqlx::query_scalar("SELECT min(next_at) FROM messages WHERE sale = $1 AND state = 'due'")
-                .bind(self.id)
-                .fetch_one(&self.readers)
-                .await
-                .map_err(|e| self.failed(&e))?;
+    pub(crate) async fn next_due(&self) -> Result<Option<Millis>> {
+        let row = query("SELECT min(next_at) FROM messages WHERE sale = $1 AND state = 'due'")
+            .bind(self.id)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|e| self.failed(&e))?;
+        let at: Option<i64> = row.first().map_err(|e| self.failed(&e))?;
         Ok(at.map(|t| t as Millis))
     }
 
@@ -162,7 +182,7 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be written: they will be sent again.
-    pub async fn delivered(&self, ids: &[u64]) -> Result<()> {
+    pub(crate) async fn delivered(&self, ids: &[u64]) -> Result<()> {
         let mut tx = self.begin().await?;
         self.statements
             .delivered
@@ -176,7 +196,7 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be written: it will be sent again.
-    pub async fn undelivered(&self, id: u64, error: &str, retry: Retry) -> Result<()> {
+    pub(crate) async fn undelivered(&self, id: u64, error: &str, retry: Retry) -> Result<()> {
         let (state, next_at) = match retry {
             Retry::At(at) => ("due", Some(int(at))),
             Retry::Dead => ("dead", None),
@@ -184,11 +204,11 @@ impl Orders {
         let end = (0..=ERROR_BYTES_MAX.min(error.len()))
             .rev()
             .find(|&at| error.is_char_boundary(at));
-        sqlx::query(
+        query(
             "UPDATE messages SET attempts = attempts + 1, last_error = $1, state = $2, \
              next_at = COALESCE($3, next_at) WHERE sale = $4 AND id = $5 AND state = 'due'",
         )
-        .bind(&error[..end.unwrap_or(0)])
+        .bind(error[..end.unwrap_or(0)].replace('\0', " "))
         .bind(state)
         .bind(next_at)
         .bind(self.id)
@@ -203,14 +223,13 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn dead_messages(&self, limit: u32) -> Result<Vec<Message>> {
-        let rows =
-            sqlx::query("SELECT * FROM messages WHERE sale = $1 AND state = 'dead' ORDER BY id LIMIT $2")
-                .bind(self.id)
-                .bind(i64::from(limit))
-                .fetch_all(&self.readers)
-                .await
-                .map_err(|e| self.failed(&e))?;
+    pub(crate) async fn dead_messages(&self, limit: u32) -> Result<Vec<Message>> {
+        let rows = query("SELECT * FROM messages WHERE sale = $1 AND state = 'dead' ORDER BY id LIMIT $2")
+            .bind(self.id)
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|e| self.failed(&e))?;
         rows.iter().map(|row| self.message(row)).collect()
     }
 
@@ -218,17 +237,16 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be written; none is due again.
-    pub async fn replay(&self, which: Replay<'_>, now: Millis) -> Result<u64> {
+    pub(crate) async fn replay(&self, which: Replay<'_>, now: Millis) -> Result<u64> {
         let mut tx = self.begin().await?;
         let replayed = match which {
-            Replay::All => sqlx::query(
-                "UPDATE messages SET state = 'due', next_at = $1 WHERE sale = $2 AND state = 'dead'",
-            )
-            .bind(int(now))
-            .bind(self.id)
-            .execute(&mut *tx)
-            .await
-            .map(|done| done.rows_affected()),
+            Replay::All => {
+                query("UPDATE messages SET state = 'due', next_at = $1 WHERE sale = $2 AND state = 'dead'")
+                    .bind(int(now))
+                    .bind(self.id)
+                    .execute(&mut tx)
+                    .await
+            }
             Replay::Ids(ids) => {
                 let bind = |row: &mut crate::bulk::Row, id: &u64| {
                     row.add(int(*id));
@@ -246,29 +264,35 @@ impl Orders {
         if messages.is_empty() {
             return Ok(());
         }
-        let last: i64 = sqlx::query_scalar("SELECT COALESCE(max(id), 0) FROM messages WHERE sale = $1")
-            .bind(self.id)
-            .fetch_one(&mut **tx)
-            .await
-            .map_err(|e| self.failed(&e))?;
-        let numbered: Vec<(i64, &NewMessage)> = (last + 1..).zip(messages).collect();
-        self.statements
-            .insert_messages
-            .run(tx, &numbered, |row, (id, message)| {
+        // One transaction at a time writes to SQLite, so the next number is nobody else's.
+        let last: Option<i64> = match self.dialect {
+            Dialect::Postgres => None,
+            Dialect::Sqlite => {
+                let last = query("SELECT COALESCE(max(id), 0) FROM messages WHERE sale = $1");
+                let row = last.bind(self.id).fetch_one(&mut *tx).await;
+                Some(row.and_then(|r| r.first()).map_err(|e| self.failed(&e))?)
+            }
+        };
+        let numbered: Vec<(i64, &NewMessage)> = (last.unwrap_or(0) + 1..).zip(messages).collect();
+        let insert = &self.statements.insert_messages;
+        let inserted = insert.run(tx, &numbered, |row, (id, message)| {
+            if last.is_some() {
                 row.add(*id);
-                row.add(message.kind.word());
-                row.add(&*message.target);
-                row.add(&*message.payload);
-                row.add(int(message.at));
-                row.add(int(message.at));
-            })
-            .await
-            .map(|_| ())
-            .map_err(|e| self.failed(&e))
+            }
+            row.add(message.kind.word());
+            row.add(&*message.target);
+            row.add(&*message.payload);
+            row.add(int(message.at));
+            row.add(int(message.at));
+        });
+        if inserted.await.map_err(|e| self.failed(&e))? != messages.len() as u64 {
+            return Err(self.broken("fewer messages were written than were to be"));
+        }
+        Ok(())
     }
 
     pub(crate) fn message(&self, row: &DbRow) -> Result<Message> {
-        let row = Columns(row, self);
+        let row = Columns(row, &self.place);
         let (kind, state): (&str, &str) = (row.get("kind")?, row.get("state")?);
         Ok(Message {
             id: row.number("id")?,

@@ -1,64 +1,118 @@
-//! The open database.
+//! The order databases of a sale: which shard lies in which, and what is said of all of them together.
 
-use crate::db::{self, Pool, Tx};
 use crate::error::{Error, ErrorKind, Result};
+use crate::health::bounded;
 use crate::sale::{LoadState, Sale, TicketSecret};
-use crate::statements::Statements;
+use crate::store::{Database, Seat, Store};
+use crate::{Applied, Made};
 use flashsale_core::event::TicketNo;
-use flashsale_core::ids::{SaleUid, ShardId};
-use sqlx::Row as _;
-use std::path::{Path, PathBuf};
+use flashsale_core::ids::ShardId;
+use futures_util::future::{join_all, try_join_all};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The order database of one sale: one connection that writes, some that read.
+/// The orders of one sale, in one database or several.
+///
+/// A database is a SQLite file or a PostgreSQL database. Of several, shard `s` lies in number `s % count`,
+/// with its cursor, its orders, its live units, its payments and its messages: everything that has to change
+/// together lies together. A PostgreSQL database can hold any number of sales, a file one.
 ///
 /// # Guarantees
-/// What a call reports is on the disk (`synchronous = FULL`). A call that was dropped or failed has changed
-/// nothing, or everything; repeating it is safe. Calls may come from any number of tasks at once: writes
-/// follow one another.
+/// What a call reports is on the disk. A call that was dropped or failed has changed nothing, or everything,
+/// in each database; repeating it is safe. Calls may come from any number of tasks at once, and to PostgreSQL
+/// from any number of processes.
 #[derive(Debug)]
 pub struct Orders {
-    pub(crate) writer: Pool,
-    pub(crate) readers: Pool,
-    pub(crate) place: Box<str>,
-    /// The number that stands for the sale's uid in this database.
-    pub(crate) id: i64,
-    pub(crate) sale: Sale,
-    pub(crate) secret: TicketSecret,
-    pub(crate) statements: Statements,
+    pub(crate) stores: Vec<Store>,
+    sale: Arc<Sale>,
+    secret: TicketSecret,
+    /// What was applied or made by a call that failed for the shards of another database: reported by the
+    /// next one that succeeds.
+    pub(crate) applied: Held<Applied>,
+    pub(crate) made: Held<Made>,
+}
+
+/// What a call to several databases did: one that fails doesn't hold up the others.
+#[derive(Debug)]
+pub struct Parts<T> {
+    /// What was done where it could be.
+    pub done: Vec<T>,
+    /// Where it couldn't.
+    pub failed: Vec<Failed>,
+}
+
+/// A database in which a call failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// The shards that lie there, of those that the call was for.
+    pub shards: Vec<ShardId>,
+    /// Why.
+    pub error: Error,
 }
 
 impl Orders {
-    /// Opens, or makes, the database at `target` (a path, or `sqlite:<path>`) for `sale`.
+    /// Opens, or makes, the database at `target` for `sale`: a path, `sqlite:<path>`, or
+    /// `postgres://user:password@host:port/database` with `sslmode` and the like behind a `?`.
     ///
     /// # Errors
-    /// An address that can't be used, a file that can't be written or has no room, isn't a database of this
-    /// program's version, or holds another sale.
+    /// An address that can't be used, a file that can't be written or has no room, a server that can't be
+    /// reached, refuses the user, or is too old, or a database that isn't of this program's version, is
+    /// another program's, or holds another sale.
     pub async fn open(target: &str, sale: Sale) -> Result<Self> {
-        let path = path_of(target)?;
-        let place = path.display().to_string();
-        look_at(&path, &place)?;
-        let failed = |e: sqlx::Error| Error::of(&place, &e);
-        let writer = db::writer(&path).await.map_err(failed)?;
-        db::check_ours(&writer, &place).await?;
-        migrate(&writer, &place).await?;
-        let mut tx = db::begin(&writer).await.map_err(failed)?;
-        let (id, secret) = enter_sale(&mut tx, &place, &sale).await?;
-        tx.commit().await.map_err(failed)?;
+        Self::open_all(&[target], sale).await
+    }
+
+    /// Opens, or makes, the databases at `targets` for `sale`: shard `s` lies in number `s % count`. They are
+    /// the same in the same order each time; all must be there to begin with.
+    ///
+    /// # Errors
+    /// Those of [`Orders::open`] for any of them, and a database that was another one of the sale's before.
+    pub async fn open_all(targets: &[&str], sale: Sale) -> Result<Self> {
+        let of = targets.len();
+        let sale = Arc::new(sale);
+        let databases = try_join_all(targets.iter().map(|t| Database::open(t))).await?;
+        check_set(&databases, &sale).await?;
+        let mut stores: Vec<Store> = Vec::with_capacity(of);
+        let mut secret = sale.fresh_secret.clone();
+        for (ix, database) in databases.into_iter().enumerate() {
+            let (store, found) = database.enter(&sale, &secret, Seat { ix, of }).await?;
+            if ix > 0 && found != secret {
+                let what = "signs tickets of this sale with another secret than its first database";
+                return Err(Error::new(ErrorKind::OtherSet, &store.place, what));
+            }
+            secret = found;
+            stores.push(store);
+        }
+        let Some((first, others)) = stores.split_first() else {
+            return Err(no_database());
+        };
+        if !others.is_empty() {
+            let (load, phase) = (first.load_state().await?, first.phase().await?);
+            for other in others {
+                other.follow(load, &phase).await?;
+            }
+            // Not before every one of them is entered.
+            for store in &stores {
+                store.set_complete().await?;
+            }
+        }
         Ok(Self {
-            readers: db::readers(&path),
-            writer,
-            place: place.into(),
-            id,
-            secret,
-            statements: Statements::new(id, &order_id_prefix(sale.uid)),
+            stores,
             sale,
+            secret,
+            applied: Held::default(),
+            made: Held::default(),
         })
     }
 
-    /// Closes all connections, copying the write-ahead log into the file.
+    /// Closes all connections; a file's write-ahead log is copied into it.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        join_all(self.stores.iter().map(Store::close)).await;
+    }
+
+    /// How many databases there are.
+    #[must_use]
+    pub fn databases(&self) -> usize {
+        self.stores.len()
     }
 
     /// The secret that signs this sale's tickets, the same since the sale was first seen.
@@ -77,215 +131,174 @@ impl Orders {
     /// another one for every reservation of every sale.
     #[must_use]
     pub fn order_id(&self, shard: ShardId, ticket: TicketNo) -> String {
-        let prefix = order_id_prefix(self.sale.uid);
-        format!("{prefix}{}-{}-{}", shard.0, ticket.made.0, ticket.n)
+        self.sale.order_id(shard, ticket)
     }
 
-    /// Whether the stock was loaded.
+    /// The reservation that an order id of this sale names.
+    #[must_use]
+    pub fn ticket_of(&self, order_id: &str) -> Option<(ShardId, TicketNo)> {
+        self.sale.ticket_of(order_id)
+    }
+
+    /// Whether the stock was loaded, as the first database says.
     ///
     /// # Errors
-    /// The database can't be read.
+    /// The first database can't be read.
     pub async fn load_state(&self) -> Result<LoadState> {
-        let word: String = sqlx::query_scalar("SELECT load_state FROM sales WHERE sale = $1")
-            .bind(self.id)
-            .fetch_one(&self.writer)
-            .await
-            .map_err(|e| self.failed(&e))?;
-        LoadState::from_word(&word).ok_or_else(|| self.corrupt("an unknown load state"))
+        let first = self.first()?;
+        bounded(first, first.load_state()).await
     }
 
-    /// Moves the load state from `from` to `to`; `false` if it wasn't `from`.
+    /// Moves the load state from `from` to `to`; `false` if it wasn't `from`. The first database decides; the
+    /// others follow now, or when they are opened next.
     ///
     /// # Errors
-    /// The database can't be written.
+    /// The first database can't be written.
     pub async fn move_load_state(&self, from: LoadState, to: LoadState) -> Result<bool> {
-        let moved = sqlx::query("UPDATE sales SET load_state = $1 WHERE sale = $2 AND load_state = $3")
-            .bind(to.word())
-            .bind(self.id)
-            .bind(from.word())
-            .execute(&self.writer)
-            .await
-            .map_err(|e| self.failed(&e))?;
-        Ok(moved.rows_affected() == 1)
+        let first = self.first()?;
+        let moved = bounded(first, first.move_load_state(from, to)).await?;
+        if moved {
+            self.follow().await;
+        }
+        Ok(moved)
     }
 
-    /// The sale's phase, as it was last set.
+    /// The sale's phase, as it was last set in the first database.
     ///
     /// # Errors
-    /// The database can't be read.
+    /// The first database can't be read.
     pub async fn phase(&self) -> Result<String> {
-        sqlx::query_scalar("SELECT phase FROM sales WHERE sale = $1")
-            .bind(self.id)
-            .fetch_one(&self.writer)
-            .await
-            .map_err(|e| self.failed(&e))
+        let first = self.first()?;
+        bounded(first, first.phase()).await
     }
 
-    /// Moves the phase from `from` to `to`; `false` if it wasn't `from`.
+    /// Moves the phase from `from` to `to`; `false` if it wasn't `from`. The first database decides; the
+    /// others follow now, or when they are opened next.
     ///
     /// # Errors
-    /// The database can't be written.
+    /// The first database can't be written.
     pub async fn move_phase(&self, from: &str, to: &str) -> Result<bool> {
-        let moved = sqlx::query("UPDATE sales SET phase = $1 WHERE sale = $2 AND phase = $3")
-            .bind(to)
-            .bind(self.id)
-            .bind(from)
-            .execute(&self.writer)
-            .await
-            .map_err(|e| self.failed(&e))?;
-        Ok(moved.rows_affected() == 1)
+        let first = self.first()?;
+        let moved = bounded(first, first.move_phase(from, to)).await?;
+        if moved {
+            self.follow().await;
+        }
+        Ok(moved)
     }
 
-    pub(crate) async fn begin(&self) -> Result<Tx> {
-        db::begin(&self.writer).await.map_err(|e| self.failed(&e))
+    /// What was amended of the sale, and its revision (0: nothing), as the first database says.
+    ///
+    /// # Errors
+    /// The first database can't be read.
+    pub async fn amended(&self) -> Result<(u64, String)> {
+        let first = self.first()?;
+        bounded(first, first.amended()).await
     }
 
-    pub(crate) async fn commit(&self, tx: Tx) -> Result<()> {
-        tx.commit().await.map_err(|e| self.failed(&e))
+    /// Writes what was amended in place of revision `from`; `false` if that isn't there any more. In the first
+    /// database only.
+    ///
+    /// # Errors
+    /// The first database can't be written.
+    pub async fn amend(&self, from: u64, to: u64, amended: &str) -> Result<bool> {
+        let first = self.first()?;
+        bounded(first, first.amend(from, to, amended)).await
     }
 
-    pub(crate) fn failed(&self, error: &sqlx::Error) -> Error {
-        Error::of(&self.place, error)
-    }
-
-    pub(crate) fn corrupt(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Corrupt, &self.place, &format!("holds {what}"))
-    }
-
-    pub(crate) fn broken(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Broken, &self.place, what)
-    }
-}
-
-/// What all order ids of a sale begin with: 48 bits of its uid, and a dash.
-pub(crate) fn order_id_prefix(uid: SaleUid) -> String {
-    format!("{:012x}-", uid.0 >> 80)
-}
-
-/// The file meant by `target`.
-fn path_of(target: &str) -> Result<PathBuf> {
-    let refuse = |what| Err(Error::new(ErrorKind::Address, target, what));
-    let path = match target.split_once(':') {
-        Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
-        Some(("postgres" | "postgresql", _)) => return refuse("this version keeps orders in SQLite only"),
-        _ => target,
-    };
-    if path.is_empty() || path == ":memory:" || path.contains('\0') {
-        return refuse("isn't the path of a file");
-    }
-    Ok(path.into())
-}
-
-/// Finds out what SQLite's own errors leave unclear, without changing anything.
-fn look_at(path: &Path, place: &str) -> Result<()> {
-    use std::io::Read as _;
-    let refuse = |kind, what: &str| Err(Error::new(kind, place, what));
-    if path.is_dir() {
-        return refuse(ErrorKind::Address, "is a directory");
-    }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if !parent.is_dir() {
-        return refuse(
-            ErrorKind::NotWritable,
-            &format!("there is no directory {}", parent.display()),
-        );
-    }
-    match std::fs::OpenOptions::new().read(true).write(true).open(path) {
-        Ok(mut file) => {
-            let mut head = [0; 16];
-            let full = file.metadata().is_ok_and(|m| m.len() > 0);
-            if full && (file.read_exact(&mut head).is_err() || &head != b"SQLite format 3\0") {
-                return refuse(
-                    ErrorKind::Corrupt,
-                    "is damaged or isn't a database (its first bytes are others)",
-                );
+    async fn follow(&self) {
+        for other in self.stores.iter().skip(1) {
+            let followed = async {
+                let (load, phase) = (self.load_state().await?, self.phase().await?);
+                bounded(other, other.follow(load, &phase)).await
+            };
+            if let Err(error) = followed.await {
+                tracing::warn!(%error, "the load state and the phase follow when this database is opened next");
             }
-            Ok(())
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => refuse(
-            ErrorKind::NotWritable,
-            &format!("can't be opened or written ({e})"),
-        ),
+    }
+
+    fn first(&self) -> Result<&Store> {
+        self.stores.first().ok_or_else(no_database)
+    }
+
+    /// In which database a shard lies.
+    pub(crate) fn ix_of(&self, shard: ShardId) -> usize {
+        usize::from(shard.0) % self.stores.len()
+    }
+
+    pub(crate) fn of(&self, shard: ShardId) -> &Store {
+        &self.stores[self.ix_of(shard)]
+    }
+
+    /// `what` by database.
+    pub(crate) fn split<T: Clone>(&self, what: &[T], shard: impl Fn(&T) -> ShardId) -> Vec<Vec<T>> {
+        let mut parts = vec![Vec::new(); self.stores.len()];
+        for one in what {
+            parts[self.ix_of(shard(one))].push(one.clone());
+        }
+        parts
+    }
+
+    /// The sale's shards in one database.
+    pub(crate) fn shards_in(&self, ix: usize) -> Vec<ShardId> {
+        let all = (0..self.sale.shards).map(ShardId);
+        all.filter(|shard| self.ix_of(*shard) == ix).collect()
     }
 }
 
-async fn migrate(writer: &Pool, place: &str) -> Result<()> {
-    use sqlx::migrate::MigrateError::{Execute, ExecuteMigration, VersionMismatch, VersionMissing};
-    match sqlx::migrate!("migrations/sqlite").run(writer).await {
-        Ok(()) => Ok(()),
-        Err(VersionMissing(version)) => {
-            let what = format!("has schema version {version}, which this program doesn't know");
-            Err(Error::new(ErrorKind::Newer, place, &what))
+/// Refuses databases that aren't all there, or in another order, before anything is entered into one.
+async fn check_set(databases: &[Database], sale: &Sale) -> Result<()> {
+    let of = databases.len();
+    let mut found = Vec::with_capacity(of);
+    for (ix, database) in databases.iter().enumerate() {
+        let entered = database.find(sale).await?;
+        if let Some(entered) = &entered {
+            database.check_seat(entered, Seat { ix, of })?;
         }
-        Err(VersionMismatch(version)) => {
-            let what = format!("has another schema under version {version}");
-            Err(Error::new(ErrorKind::Newer, place, &what))
+        found.push(entered);
+    }
+    // They are entered in order: an empty one before another is a lost one, as is one of a complete set.
+    let complete = found.iter().flatten().any(|entered| entered.complete);
+    let entered = found.iter().rposition(Option::is_some);
+    for (ix, database) in databases.iter().enumerate() {
+        if found[ix].is_none() && (complete || entered.is_some_and(|last| ix < last)) {
+            return Err(database.lost());
         }
-        Err(Execute(e) | ExecuteMigration(e, _)) => Err(Error::of(place, &e)),
-        Err(e) => Err(Error::new(ErrorKind::Unavailable, place, &e.to_string())),
+    }
+    Ok(())
+}
+
+fn no_database() -> Error {
+    let place = crate::error::Place::none();
+    Error::new(ErrorKind::Address, &place, "there is no address")
+}
+
+/// Results that wait to be reported.
+#[derive(Debug)]
+pub(crate) struct Held<T>(Mutex<Vec<T>>);
+
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
 }
 
-/// Finds the sale's rows, or makes them. One file holds one sale.
-async fn enter_sale(tx: &mut Tx, place: &str, sale: &Sale) -> Result<(i64, TicketSecret)> {
-    let failed = |e: sqlx::Error| Error::of(place, &e);
-    let uid = format!("{:032x}", sale.uid.0);
-    let found = sqlx::query("SELECT sale, uid, namespace, name, secret FROM sales")
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(failed)?;
-    let (id, secret) = match found {
-        Some(row) => {
-            let column = |name| row.try_get::<String, _>(name).map_err(failed);
-            let (other, namespace, name) = (column("uid")?, column("namespace")?, column("name")?);
-            if other != uid {
-                let what = format!("holds the sale {namespace}/{name} with uid {other}, not {uid}");
-                return Err(Error::new(ErrorKind::OtherSale, place, &what));
-            }
-            let secret: Vec<u8> = row.try_get("secret").map_err(failed)?;
-            let secret = secret.try_into().map_err(|_| {
-                Error::new(
-                    ErrorKind::Corrupt,
-                    place,
-                    "holds a ticket secret of another length",
-                )
-            })?;
-            (row.try_get("sale").map_err(failed)?, TicketSecret(secret))
+impl<T> Parts<T> {
+    /// Everything, or the first failure; what was done is then kept for the next call.
+    pub(crate) fn all_or_held(self, held: &Held<T>) -> Result<Vec<T>> {
+        let mut held = held.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.extend(self.done);
+        match self.failed.into_iter().next() {
+            None => Ok(std::mem::take(&mut held)),
+            Some(failed) => Err(failed.error),
         }
-        None => {
-            insert_sale(tx, sale, &uid).await.map_err(failed)?;
-            (1, sale.fresh_secret.clone())
-        }
-    };
-    for shard in 0..sale.shards {
-        sqlx::query("INSERT INTO shards (sale, shard) VALUES ($1, $2) ON CONFLICT (sale, shard) DO NOTHING")
-            .bind(id)
-            .bind(i64::from(shard))
-            .execute(&mut **tx)
-            .await
-            .map_err(failed)?;
     }
-    Ok((id, secret))
-}
 
-async fn insert_sale(tx: &mut Tx, sale: &Sale, uid: &str) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO sales (sale, uid, namespace, name, spec, currency, phase, secret, created_at)
-         VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(uid)
-    .bind(&*sale.namespace)
-    .bind(&*sale.name)
-    .bind(sale.spec.to_string())
-    .bind(&*sale.currency)
-    .bind(&*sale.phase)
-    .bind(sale.fresh_secret.0.to_vec())
-    .bind(sale.now as i64)
-    .execute(&mut **tx)
-    .await
-    .map(|_| ())
+    /// What was done if anything was; else the first failure, if there is one.
+    pub(crate) fn some(self) -> Result<Vec<T>> {
+        match self.failed.into_iter().next() {
+            Some(failed) if self.done.is_empty() => Err(failed.error),
+            _ => Ok(self.done),
+        }
+    }
 }

@@ -5,11 +5,12 @@ use crate::codec::{int, money};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::messages::{Kind, NewMessage};
-use crate::orders::{Orders, order_id_prefix};
 use crate::row::{Columns, OrderRow};
+use crate::store::Store;
 use flashsale_core::event::TicketNo;
-use flashsale_core::ids::{Epoch, Millis, ShardId};
+use flashsale_core::ids::{Millis, ShardId};
 use flashsale_core::order::{OrderEffect, OrderEvent, State, step};
+use rustc_hash::FxHashMap;
 
 /// A payment that the provider reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,152 +77,165 @@ pub enum PaymentRefusal {
 
 /// Most bytes of a payment's id.
 const ID_BYTES_MAX: usize = 128;
+/// How often it is begun anew because somebody else recorded a payment of the same id meanwhile.
+const TRIES_MAX: usize = 5;
 
-impl Orders {
-    /// Takes a payment. The same payment again gets the same answer and changes nothing.
-    ///
-    /// # Errors
-    /// The database can't be written; nothing is recorded.
-    pub async fn pay(&self, payment: &Payment) -> Result<PaymentOutcome> {
-        let outcomes = self.pay_all(std::slice::from_ref(payment)).await?;
-        outcomes
-            .first()
-            .copied()
-            .ok_or_else(|| self.broken("a payment without an answer"))
-    }
+/// What is known in a transaction, and what it is going to write.
+#[derive(Default)]
+struct Till {
+    /// The orders that are locked, as they are within the transaction.
+    orders: FxHashMap<(ShardId, TicketNo), OrderRow>,
+    /// The payments that are recorded, by their ids: order, amount, whether the money is to be given back.
+    known: FxHashMap<String, (String, u64, bool)>,
+    /// New payments by their place in the list, and whether the money is to be given back.
+    new: Vec<(usize, Recorded, bool)>,
+    /// Of these, those that pay their order.
+    paid: Vec<(Recorded, Millis)>,
+    messages: Vec<NewMessage>,
+}
 
-    /// Takes payments in this order, in one transaction; the answers are in the same order. Many payments at
-    /// once share the cost of reaching the disk.
+impl Store {
+    /// Takes payments in this order, in one transaction with a handful of statements; the answers are in the same
+    /// order. Many payments at once share the cost of reaching the database and its disk.
     ///
     /// # Errors
     /// The database can't be written; none is recorded.
-    pub async fn pay_all(&self, payments: &[Payment]) -> Result<Vec<PaymentOutcome>> {
-        let mut tx = self.begin().await?;
-        let mut outcomes = Vec::with_capacity(payments.len());
-        for payment in payments {
-            outcomes.push(self.take(&mut tx, payment).await?);
+    pub(crate) async fn pay_all(&self, payments: &[Payment]) -> Result<Vec<PaymentOutcome>> {
+        for _ in 0..TRIES_MAX {
+            let mut tx = self.begin().await?;
+            let mut till = self.open_till(&mut tx, payments).await?;
+            let taken = (0..)
+                .zip(payments)
+                .map(|(ix, payment)| self.take(&mut till, ix, payment));
+            let outcomes: Vec<PaymentOutcome> = taken.collect();
+            if till.new.is_empty() {
+                return Ok(outcomes);
+            }
+            if self.record(&mut tx, payments, &till).await? {
+                self.commit(tx).await?;
+                return Ok(outcomes);
+            }
+            // Reported twice at once: the other report has committed meanwhile, and is known the next time.
+            tx.rollback().await.map_err(|e| self.failed(&e))?;
         }
-        let is_new = |o: &PaymentOutcome| matches!(o, PaymentOutcome::Paid(r) | PaymentOutcome::RefundDue(r) if !r.again);
-        if outcomes.iter().any(is_new) {
-            self.commit(tx).await?;
-        }
-        Ok(outcomes)
+        Err(self.broken("a payment is there and isn't"))
     }
 
-    async fn take(&self, tx: &mut Tx, payment: &Payment) -> Result<PaymentOutcome> {
+    /// Reads what is known of these payments and their orders, and keeps others from changing the orders.
+    async fn open_till(&self, tx: &mut Tx, payments: &[Payment]) -> Result<Till> {
+        // Locked all at once and in one order, so that nobody who does the same is waited for in a circle.
+        let mut tickets: Vec<_> = payments
+            .iter()
+            .filter_map(|p| self.sale.ticket_of(&p.order_id))
+            .collect();
+        tickets.sort_unstable();
+        tickets.dedup();
+        let mut till = Till::default();
+        let orders = self.orders_of(tx, &tickets).await?;
+        till.orders
+            .extend(orders.into_iter().map(|o| ((o.shard, o.ticket), o)));
+        let mut ids: Vec<&str> = payments.iter().map(|p| &*p.id).filter(|id| sound(id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let known = &self.statements.known_payments;
+        let rows = known.fetch(tx, &ids, |row, id| row.add(*id)).await;
+        for row in rows.map_err(|e| self.failed(&e))? {
+            let row = Columns(&row, &self.place);
+            let refund = match row.get("result")? {
+                "accepted" => false,
+                "refund_due" => true,
+                other => return Err(self.corrupt(&format!("a payment with result {other:?}"))),
+            };
+            let (order, amount) = (row.get::<&str>("order_id")?.to_owned(), row.number("amount")?);
+            till.known
+                .insert(row.get::<&str>("payment_id")?.to_owned(), (order, amount, refund));
+        }
+        Ok(till)
+    }
+
+    /// Decides on the payment at place `ix`, and puts down what has to be written.
+    fn take(&self, till: &mut Till, ix: usize, payment: &Payment) -> PaymentOutcome {
         use PaymentOutcome::{Paid, RefundDue, Refused};
-        if payment.id.is_empty() || payment.id.len() > ID_BYTES_MAX || payment.id.contains('\0') {
-            return Ok(Refused(PaymentRefusal::Id));
+        if !sound(&payment.id) {
+            return Refused(PaymentRefusal::Id);
         }
-        let Some((shard, ticket)) = self.ticket_of(&payment.order_id) else {
-            return Ok(Refused(PaymentRefusal::UnknownOrder));
+        let ticket = self.sale.ticket_of(&payment.order_id);
+        let Some(order) = ticket.and_then(|ticket| till.orders.get_mut(&ticket)) else {
+            return Refused(PaymentRefusal::UnknownOrder);
         };
-        let Some(order) = self.lock_order(tx, shard, ticket).await? else {
-            return Ok(Refused(PaymentRefusal::UnknownOrder));
+        let (shard, ticket) = (order.shard, order.ticket);
+        let answer = |refund, again| {
+            let recorded = Recorded { shard, ticket, again };
+            if refund {
+                RefundDue(recorded)
+            } else {
+                Paid(recorded)
+            }
         };
-        if let Some(known) = self.known_payment(tx, payment, &order).await? {
-            return Ok(known);
+        let right_currency = *payment.currency == *self.sale.currency;
+        if let Some((order_id, amount, refund)) = till.known.get(&payment.id) {
+            let same = *order_id == payment.order_id && *amount == payment.amount && right_currency;
+            return if same {
+                answer(*refund, true)
+            } else {
+                Refused(PaymentRefusal::IdReused)
+            };
         }
-        if *payment.currency != *self.sale.currency {
-            return Ok(Refused(PaymentRefusal::Currency));
+        if !right_currency {
+            return Refused(PaymentRefusal::Currency);
         }
         if payment.amount != order.amount {
             let expected = order.amount;
-            return Ok(Refused(PaymentRefusal::Amount { expected }));
+            return Refused(PaymentRefusal::Amount { expected });
         }
         let Ok((next, effects)) = step(order.state, OrderEvent::Pay { again: false }) else {
-            return Ok(Refused(PaymentRefusal::NotMade));
-        };
-        let recorded = Recorded {
-            shard,
-            ticket,
-            again: false,
+            return Refused(PaymentRefusal::NotMade);
         };
         let refund = effects.contains(&OrderEffect::RefundDue);
-        self.record(tx, payment, &order, refund).await?;
-        if next == State::Paid && order.state != State::Paid {
-            self.write_paid(tx, &order, payment.at).await?;
-        }
-        let messages = self.payment_messages(payment, &order, refund);
-        self.insert_messages(tx, &messages).await?;
-        Ok(if refund {
-            RefundDue(recorded)
-        } else {
-            Paid(recorded)
-        })
-    }
-
-    /// The answer that a payment with this id got before.
-    async fn known_payment(
-        &self,
-        tx: &mut Tx,
-        payment: &Payment,
-        order: &OrderRow,
-    ) -> Result<Option<PaymentOutcome>> {
-        let row =
-            sqlx::query("SELECT order_id, amount, result FROM payments WHERE sale = $1 AND payment_id = $2")
-                .bind(self.id)
-                .bind(&payment.id)
-                .fetch_optional(&mut **tx)
-                .await
-                .map_err(|e| self.failed(&e))?;
-        let Some(row) = row else { return Ok(None) };
-        let row = Columns(&row, self);
-        let same = row.get::<&str>("order_id")? == payment.order_id
-            && row.number::<u64>("amount")? == payment.amount
-            && *payment.currency == *self.sale.currency;
-        if !same {
-            return Ok(Some(PaymentOutcome::Refused(PaymentRefusal::IdReused)));
-        }
-        let recorded = Recorded {
-            shard: order.shard,
-            ticket: order.ticket,
-            again: true,
+        let outcome = answer(refund, false);
+        let (Paid(recorded) | RefundDue(recorded)) = outcome else {
+            return outcome;
         };
-        match row.get("result")? {
-            "accepted" => Ok(Some(PaymentOutcome::Paid(recorded))),
-            "refund_due" => Ok(Some(PaymentOutcome::RefundDue(recorded))),
-            other => Err(self.corrupt(&format!("a payment with result {other:?}"))),
+        till.new.push((ix, recorded, refund));
+        let known = (payment.order_id.clone(), payment.amount, refund);
+        till.known.insert(payment.id.clone(), known);
+        if next == State::Paid && order.state != State::Paid {
+            till.paid.push((recorded, payment.at));
+            (order.state, order.paid_at) = (next, Some(payment.at));
         }
+        till.messages
+            .extend(self.payment_messages(payment, order, refund));
+        outcome
     }
 
-    async fn record(&self, tx: &mut Tx, payment: &Payment, order: &OrderRow, refund: bool) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO payments (sale, payment_id, shard, made, n, order_id, amount, result, at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(self.id)
-        .bind(&payment.id)
-        .bind(i64::from(order.shard.0))
-        .bind(i64::from(order.ticket.made.0))
-        .bind(int(order.ticket.n))
-        .bind(&payment.order_id)
-        .bind(int(payment.amount))
-        .bind(if refund { "refund_due" } else { "accepted" })
-        .bind(int(payment.at))
-        .execute(&mut **tx)
-        .await
-        .map(|_| ())
-        .map_err(|e| self.failed(&e))
-    }
-
-    async fn write_paid(&self, tx: &mut Tx, order: &OrderRow, at: Millis) -> Result<()> {
-        let updated = sqlx::query(
-            "UPDATE orders SET state = 'paid', paid_at = $1 \
-             WHERE sale = $2 AND shard = $3 AND made = $4 AND n = $5 AND state = 'pending'",
-        )
-        .bind(int(at))
-        .bind(self.id)
-        .bind(i64::from(order.shard.0))
-        .bind(i64::from(order.ticket.made.0))
-        .bind(int(order.ticket.n))
-        .execute(&mut **tx)
-        .await
-        .map_err(|e| self.failed(&e))?;
-        if updated.rows_affected() != 1 {
+    /// Writes what was decided; `false` if somebody else has recorded one of the payments meanwhile.
+    async fn record(&self, tx: &mut Tx, payments: &[Payment], till: &Till) -> Result<bool> {
+        let insert = &self.statements.insert_payments;
+        let inserted = insert.run(tx, &till.new, |row, (ix, recorded, refund)| {
+            let payment = &payments[*ix];
+            row.add(&payment.id);
+            row.add(i64::from(recorded.shard.0));
+            row.add(i64::from(recorded.ticket.made.0));
+            row.add(int(recorded.ticket.n));
+            row.add(&payment.order_id);
+            row.add(int(payment.amount));
+            row.add(if *refund { "refund_due" } else { "accepted" });
+            row.add(int(payment.at));
+        });
+        if inserted.await.map_err(|e| self.failed(&e))? != till.new.len() as u64 {
+            return Ok(false);
+        }
+        let paid = self.statements.pay.run(tx, &till.paid, |row, (recorded, at)| {
+            row.add(i64::from(recorded.shard.0));
+            row.add(i64::from(recorded.ticket.made.0));
+            row.add(int(recorded.ticket.n));
+            row.add(int(*at));
+        });
+        if paid.await.map_err(|e| self.failed(&e))? != till.paid.len() as u64 {
             return Err(self.broken("an order changed while it was locked"));
         }
-        Ok(())
+        self.insert_messages(tx, &till.messages).await?;
+        Ok(true)
     }
 
     fn payment_messages(&self, payment: &Payment, order: &OrderRow, refund: bool) -> Vec<NewMessage> {
@@ -243,18 +257,9 @@ impl Orders {
         };
         targets.iter().map(|target| message(target)).collect()
     }
+}
 
-    /// The reservation that an order id of this sale names.
-    #[must_use]
-    pub fn ticket_of(&self, order_id: &str) -> Option<(ShardId, TicketNo)> {
-        let mut parts = order_id.strip_prefix(&order_id_prefix(self.sale.uid))?.split('-');
-        let (shard, made, n) = (parts.next()?, parts.next()?, parts.next()?);
-        let ticket = TicketNo {
-            made: Epoch(made.parse().ok()?),
-            n: n.parse().ok()?,
-        };
-        let shard = ShardId(shard.parse().ok()?);
-        // One spelling only: no leading zeros or signs, nothing behind.
-        (self.order_id(shard, ticket) == order_id).then_some((shard, ticket))
-    }
+/// Whether a payment's id can be kept.
+fn sound(id: &str) -> bool {
+    !id.is_empty() && id.len() <= ID_BYTES_MAX && !id.contains('\0')
 }

@@ -3,15 +3,14 @@
 use crate::codec::int;
 use crate::db::DbRow;
 use crate::error::Result;
-use crate::orders::Orders;
+use crate::query::query;
 use crate::row::{Columns, OrderRow, Waiting};
 use crate::statements::ORDER_COLUMNS;
+use crate::store::Store;
 use flashsale_core::event::{ReleaseReason, TicketNo};
 use flashsale_core::ids::{Millis, ShardId};
 use flashsale_core::order::State;
 use flashsale_core::row::Row;
-use futures_util::TryStreamExt as _;
-use sqlx::AssertSqlSafe;
 
 /// What the database holds at one moment, beside the orders themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,17 +36,17 @@ pub struct Release {
     pub decided_at: Millis,
 }
 
-impl Orders {
+impl Store {
     /// Reads everything as of one moment: each order goes to `each`, by shard and number; the rest is returned.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn recover(&self, mut each: impl FnMut(OrderRow)) -> Result<Recovered> {
+    pub(crate) async fn recover(&self, mut each: impl FnMut(OrderRow)) -> Result<Recovered> {
         // One transaction: what is committed meanwhile is not half seen.
-        let mut tx = self.readers.begin().await.map_err(|e| self.failed(&e))?;
-        let rows = sqlx::query("SELECT * FROM shards WHERE sale = $1 ORDER BY shard")
+        let mut tx = self.readers.begin_snapshot().await.map_err(|e| self.failed(&e))?;
+        let rows = query("SELECT * FROM shards WHERE sale = $1 ORDER BY shard")
             .bind(self.id)
-            .fetch_all(&mut *tx)
+            .fetch_all(&mut tx)
             .await
             .map_err(|e| self.failed(&e))?;
         let rows = rows
@@ -57,22 +56,23 @@ impl Orders {
         let mut waiting = Vec::new();
         {
             let sql = format!("SELECT {ORDER_COLUMNS} FROM orders WHERE sale = $1 ORDER BY shard, made, n");
-            let mut orders = sqlx::query(AssertSqlSafe(sql)).bind(self.id).fetch(&mut *tx);
-            while let Some(row) = orders.try_next().await.map_err(|e| self.failed(&e))? {
-                let order = Columns(&row, self).order()?;
+            let orders = query(sql).bind(self.id);
+            let keep = |row: Columns<'_>| {
+                let order = row.order()?;
                 if order.state == State::Reserved {
                     waiting.push(order.waiting());
                 }
                 each(order);
-            }
+                Ok(())
+            };
+            self.each_row(&mut tx, orders, keep).await?;
         }
         waiting.sort_by_key(|w| (w.item, w.place, w.at, w.shard, w.ticket));
-        let releases =
-            sqlx::query("SELECT * FROM releases WHERE sale = $1 ORDER BY decided_at, shard, made, n")
-                .bind(self.id)
-                .fetch_all(&mut *tx)
-                .await
-                .map_err(|e| self.failed(&e))?;
+        let releases = query("SELECT * FROM releases WHERE sale = $1 ORDER BY decided_at, shard, made, n")
+            .bind(self.id)
+            .fetch_all(&mut tx)
+            .await
+            .map_err(|e| self.failed(&e))?;
         let releases = releases
             .iter()
             .map(|row| self.release(row))
@@ -89,15 +89,14 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn releases(&self, limit: u32) -> Result<Vec<Release>> {
-        let rows = sqlx::query(
-            "SELECT * FROM releases WHERE sale = $1 ORDER BY decided_at, shard, made, n LIMIT $2",
-        )
-        .bind(self.id)
-        .bind(i64::from(limit))
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|e| self.failed(&e))?;
+    pub(crate) async fn releases(&self, limit: u32) -> Result<Vec<Release>> {
+        let rows =
+            query("SELECT * FROM releases WHERE sale = $1 ORDER BY decided_at, shard, made, n LIMIT $2")
+                .bind(self.id)
+                .bind(i64::from(limit))
+                .fetch_all(&self.readers)
+                .await
+                .map_err(|e| self.failed(&e))?;
         rows.iter().map(|row| self.release(row)).collect()
     }
 
@@ -105,11 +104,11 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn order(&self, shard: ShardId, ticket: TicketNo) -> Result<Option<OrderRow>> {
+    pub(crate) async fn order(&self, shard: ShardId, ticket: TicketNo) -> Result<Option<OrderRow>> {
         let sql = format!(
             "SELECT {ORDER_COLUMNS} FROM orders WHERE sale = $1 AND shard = $2 AND made = $3 AND n = $4"
         );
-        let row = sqlx::query(AssertSqlSafe(sql))
+        let row = query(sql)
             .bind(self.id)
             .bind(i64::from(shard.0))
             .bind(i64::from(ticket.made.0))
@@ -117,11 +116,11 @@ impl Orders {
             .fetch_optional(&self.readers)
             .await
             .map_err(|e| self.failed(&e))?;
-        row.map(|row| Columns(&row, self).order()).transpose()
+        row.map(|row| Columns(&row, &self.place).order()).transpose()
     }
 
     fn release(&self, row: &DbRow) -> Result<Release> {
-        let row = Columns(row, self);
+        let row = Columns(row, &self.place);
         let (shard, ticket) = row.ticket()?;
         let reason: &str = row.get("reason")?;
         Ok(Release {

@@ -1,14 +1,12 @@
 //! One order as the database has it.
 
 use crate::codec;
-use crate::db::DbRow;
-use crate::error::Result;
-use crate::orders::Orders;
+use crate::db::{Column, DbRow};
+use crate::error::{Error, Place, Result};
 use flashsale_core::event::TicketNo;
 use flashsale_core::ids::{ItemIx, Millis, RequestKey, ShardId};
 use flashsale_core::order::State;
 use flashsale_core::units::Units;
-use sqlx::Row as _;
 
 /// One order, with everything the database knows of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,14 +78,14 @@ impl OrderRow {
 }
 
 /// Reads the columns of a row, each of a type that another program could have spoilt.
-pub(crate) struct Columns<'a>(pub(crate) &'a DbRow, pub(crate) &'a Orders);
+pub(crate) struct Columns<'a>(pub(crate) &'a DbRow, pub(crate) &'a Place);
 
 impl Columns<'_> {
     pub(crate) fn get<'r, T>(&'r self, name: &str) -> Result<T>
     where
-        T: sqlx::Decode<'r, crate::db::Db> + sqlx::Type<crate::db::Db>,
+        T: Column<'r>,
     {
-        self.0.try_get(name).map_err(|e| self.1.failed(&e))
+        self.0.get(name).map_err(|e| Error::of(self.1, &e))
     }
 
     pub(crate) fn number<N: TryFrom<i64>>(&self, name: &str) -> Result<N> {

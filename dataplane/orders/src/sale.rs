@@ -1,6 +1,7 @@
 //! What the database is told of its sale, and what it keeps about it.
 
-use flashsale_core::ids::{Millis, SaleUid};
+use flashsale_core::event::TicketNo;
+use flashsale_core::ids::{Epoch, Millis, SaleUid, ShardId};
 use std::fmt;
 
 /// The sale that an order database is opened for.
@@ -30,6 +31,33 @@ pub struct Sale {
     pub fresh_secret: TicketSecret,
     /// The time now.
     pub now: Millis,
+}
+
+impl Sale {
+    /// The id under which the shop and the payment provider know an order: the same for ever, and another one
+    /// for every reservation of every sale.
+    pub(crate) fn order_id(&self, shard: ShardId, ticket: TicketNo) -> String {
+        let prefix = order_id_prefix(self.uid);
+        format!("{prefix}{}-{}-{}", shard.0, ticket.made.0, ticket.n)
+    }
+
+    /// The reservation that an order id of this sale names.
+    pub(crate) fn ticket_of(&self, order_id: &str) -> Option<(ShardId, TicketNo)> {
+        let mut parts = order_id.strip_prefix(&order_id_prefix(self.uid))?.split('-');
+        let (shard, made, n) = (parts.next()?, parts.next()?, parts.next()?);
+        let ticket = TicketNo {
+            made: Epoch(made.parse().ok()?),
+            n: n.parse().ok()?,
+        };
+        let shard = ShardId(shard.parse().ok()?);
+        // One spelling only: no leading zeros or signs, nothing behind.
+        (self.order_id(shard, ticket) == order_id).then_some((shard, ticket))
+    }
+}
+
+/// What all order ids of a sale begin with: 48 bits of its uid, and a dash.
+pub(crate) fn order_id_prefix(uid: SaleUid) -> String {
+    format!("{:012x}-", uid.0 >> 80)
 }
 
 /// What the database needs to know of an item.

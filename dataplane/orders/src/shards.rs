@@ -1,13 +1,13 @@
 //! The shards' rows: who owns a shard, and how far its events are applied.
 
 use crate::codec::int;
-use crate::db::{Conn, DbRow, FOR_UPDATE};
+use crate::db::{DbRow, Tx};
 use crate::error::Result;
-use crate::orders::Orders;
+use crate::query::query;
 use crate::row::Columns;
+use crate::store::Store;
 use flashsale_core::ids::{Epoch, OwnerId, ShardId};
 use flashsale_core::row::{Medium, Row, RowRefusal};
-use sqlx::AssertSqlSafe;
 
 /// A claim that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +20,13 @@ pub struct Claimed {
     pub row: Row,
 }
 
-impl Orders {
+impl Store {
     /// Claims `shard` for `owner`: the next epoch after the one that the row has now, in one transaction.
     /// Everything older is fenced off.
     ///
     /// # Errors
     /// The database can't be written.
-    pub async fn claim(&self, shard: ShardId, owner: OwnerId) -> Result<Claimed> {
+    pub(crate) async fn claim(&self, shard: ShardId, owner: OwnerId) -> Result<Claimed> {
         let mut tx = self.begin().await?;
         let mut row = self.read_row(&mut tx, shard).await?;
         let expect = row.claimed;
@@ -46,7 +46,7 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be written; or, inside, somebody else has claimed the shard since.
-    pub async fn claim_after(
+    pub(crate) async fn claim_after(
         &self,
         shard: ShardId,
         expect: Epoch,
@@ -71,8 +71,8 @@ impl Orders {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn rows(&self) -> Result<Vec<(ShardId, Row)>> {
-        let rows = sqlx::query("SELECT * FROM shards WHERE sale = $1 ORDER BY shard")
+    pub(crate) async fn rows(&self) -> Result<Vec<(ShardId, Row)>> {
+        let rows = query("SELECT * FROM shards WHERE sale = $1 ORDER BY shard")
             .bind(self.id)
             .fetch_all(&self.readers)
             .await
@@ -81,56 +81,69 @@ impl Orders {
     }
 
     pub(crate) fn shard_row(&self, row: &DbRow) -> Result<(ShardId, Row)> {
-        Ok((ShardId(Columns(row, self).number("shard")?), self.row_of(row)?))
+        Ok((
+            ShardId(Columns(row, &self.place).number("shard")?),
+            self.row_of(row)?,
+        ))
     }
 
     /// Reads a shard's row and keeps others from changing it until the transaction ends.
-    pub(crate) async fn read_row(&self, on: &mut Conn, shard: ShardId) -> Result<Row> {
-        let sql = format!("SELECT * FROM shards WHERE sale = $1 AND shard = $2{FOR_UPDATE}");
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(self.id)
-            .bind(i64::from(shard.0))
-            .fetch_optional(on)
-            .await
-            .map_err(|e| self.failed(&e))?;
-        match row {
-            Some(row) => self.row_of(&row),
-            None => Err(self.broken(&format!("shard {} isn't one of this sale's", shard.0))),
-        }
+    pub(crate) async fn read_row(&self, tx: &mut Tx, shard: ShardId) -> Result<Row> {
+        let rows = self.read_rows(tx, &[shard]).await?;
+        rows.first()
+            .map(|(_, row)| *row)
+            .ok_or_else(|| self.not_ours(shard))
     }
 
-    pub(crate) async fn write_row(&self, on: &mut Conn, shard: ShardId, row: &Row) -> Result<()> {
-        let Row {
-            claimed,
-            owner,
-            medium,
-            applied_epoch,
-            applied,
-            floor,
-        } = *row;
-        sqlx::query(
-            "UPDATE shards SET claimed = $1, owner = $2, medium = $3, applied_epoch = $4, applied = $5, \
-             list_floor = $6 WHERE sale = $7 AND shard = $8",
-        )
-        .bind(i64::from(claimed.0))
-        .bind(owner.0 as i64)
-        .bind(match medium {
-            Medium::Log => "log",
-            Medium::Bypass => "bypass",
-        })
-        .bind(i64::from(applied_epoch.0))
-        .bind(int(applied))
-        .bind(int(floor))
-        .bind(self.id)
-        .bind(i64::from(shard.0))
-        .execute(on)
-        .await
-        .map_err(|e| self.failed(&e))?;
+    /// Reads these shards' rows, in order, and keeps others from changing them until the transaction ends.
+    pub(crate) async fn read_rows(&self, tx: &mut Tx, shards: &[ShardId]) -> Result<Vec<(ShardId, Row)>> {
+        let lock = &self.statements.lock_shards;
+        let rows = lock
+            .fetch(tx, shards, |row, shard| row.add(i64::from(shard.0)))
+            .await;
+        let rows = rows.map_err(|e| self.failed(&e))?;
+        rows.iter().map(|row| self.shard_row(row)).collect()
+    }
+
+    pub(crate) fn not_ours(&self, shard: ShardId) -> crate::error::Error {
+        self.broken(&format!("shard {} isn't one of this sale's", shard.0))
+    }
+
+    pub(crate) async fn write_row(&self, tx: &mut Tx, shard: ShardId, row: &Row) -> Result<()> {
+        self.write_rows(tx, &[(shard, *row)]).await
+    }
+
+    /// Writes rows that this transaction has locked.
+    pub(crate) async fn write_rows(&self, tx: &mut Tx, rows: &[(ShardId, Row)]) -> Result<()> {
+        let write = &self.statements.write_shards;
+        let written = write.run(tx, rows, |values, (shard, row)| {
+            let Row {
+                claimed,
+                owner,
+                medium,
+                applied_epoch,
+                applied,
+                floor,
+            } = *row;
+            values.add(i64::from(shard.0));
+            values.add(i64::from(claimed.0));
+            values.add(owner.0 as i64);
+            values.add(match medium {
+                Medium::Log => "log",
+                Medium::Bypass => "bypass",
+            });
+            values.add(i64::from(applied_epoch.0));
+            values.add(int(applied));
+            values.add(int(floor));
+        });
+        if written.await.map_err(|e| self.failed(&e))? != rows.len() as u64 {
+            return Err(self.broken("a shard's row changed while it was locked"));
+        }
         Ok(())
     }
 
     fn row_of(&self, row: &DbRow) -> Result<Row> {
-        let row = Columns(row, self);
+        let row = Columns(row, &self.place);
         Ok(Row {
             claimed: Epoch(row.number("claimed")?),
             owner: OwnerId(row.get::<i64>("owner")? as u64),

@@ -5,9 +5,9 @@ use crate::codec::{int, state_words, units_text};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::live::{LiveUnit, live_units};
-use crate::orders::Orders;
 use crate::poison::{self, Poison};
 use crate::row::{OrderRow, Waiting};
+use crate::store::Store;
 use flashsale_core::event::{Event, ReleaseReason, Reservation, TicketNo};
 use flashsale_core::ids::ShardId;
 use flashsale_core::order::State;
@@ -47,7 +47,7 @@ impl NewOrder<'_> {
 /// The writes of one batch. Frees come before reservations whenever both wait to be written, so whatever
 /// must not be swapped is written before.
 pub(crate) struct Writing<'w, 'a> {
-    pub(crate) orders: &'w Orders,
+    pub(crate) orders: &'w Store,
     pub(crate) tx: &'w mut Tx,
     pub(crate) done: Done,
     inserts: Vec<NewOrder<'a>>,
@@ -59,7 +59,7 @@ pub(crate) struct Writing<'w, 'a> {
 }
 
 impl<'w, 'a> Writing<'w, 'a> {
-    pub(crate) fn new(orders: &'w Orders, tx: &'w mut Tx, watch: bool) -> Self {
+    pub(crate) fn new(orders: &'w Store, tx: &'w mut Tx, watch: bool) -> Self {
         Self {
             orders,
             tx,

@@ -26,10 +26,9 @@ async fn books(orders: &Orders) -> String {
     books.join("\n")
 }
 
-#[tokio::test]
-async fn duplicates_and_late_deliveries_change_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = open(dir.path()).await;
+async fn duplicates_and_late_deliveries_change_nothing(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = home.open().await;
     let events: Vec<Event> = (1..=6).map(|n| reserved(n, n as u32)).collect();
     apply(&orders, &events[..4]).await;
     let before = books(&orders).await;
@@ -50,10 +49,9 @@ async fn duplicates_and_late_deliveries_change_nothing() {
     assert_eq!((new, overlapping.row.applied), (vec![5, 6], 6));
 }
 
-#[tokio::test]
-async fn events_of_another_epoch_wait_for_its_opening() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = open(dir.path()).await;
+async fn events_of_another_epoch_wait_for_its_opening(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = home.open().await;
     apply(&orders, &[reserved(1, 1), reserved(2, 2)]).await;
     let later = [reserved(3, 3)];
     let of_epoch = |epoch| Counted::Events {
@@ -97,10 +95,9 @@ async fn events_of_another_epoch_wait_for_its_opening() {
     );
 }
 
-#[tokio::test]
-async fn an_oversell_is_refused_alone_and_the_shard_moves_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = open(dir.path()).await;
+async fn an_oversell_is_refused_alone_and_the_shard_moves_on(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = home.open().await;
     apply(&orders, &[reserved(1, 5)]).await;
     // 2 wants 4 and 5, which 1 holds; so 3 gets 4; 4 wants it too; 5 is fine.
     let events = [
@@ -133,10 +130,9 @@ async fn an_oversell_is_refused_alone_and_the_shard_moves_on() {
     assert_eq!(orders.totals().await.unwrap().dead_events, 2);
 }
 
-#[tokio::test]
-async fn impossible_events_are_buried_and_hold_nobody_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = open(dir.path()).await;
+async fn impossible_events_are_buried_and_hold_nobody_up(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = home.open().await;
     let mut nobody = reservation(4, 0, &[(40, 1)]);
     nobody.buyer_id = "a\0b".into();
     let events = [
@@ -170,10 +166,9 @@ async fn impossible_events_are_buried_and_hold_nobody_up() {
     assert_eq!(orders.totals().await.unwrap().items[0].live_units, 1);
 }
 
-#[tokio::test]
-async fn the_release_of_a_paid_order_is_buried_and_its_unit_stays_sold() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = open(dir.path()).await;
+async fn the_release_of_a_paid_order_is_buried_and_its_unit_stays_sold(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = home.open().await;
     apply(&orders, &[reserved(1, 1)]).await;
     orders.make(&[waiting(1)], 10, TIMEOUT).await.unwrap();
     orders.pay(&payment(&orders, "p", 1, 20)).await.unwrap();
@@ -186,8 +181,7 @@ async fn the_release_of_a_paid_order_is_buried_and_its_unit_stays_sold() {
     assert_eq!(dead, [Poison::Paid, Poison::Oversell]);
 }
 
-#[tokio::test]
-async fn one_batch_has_the_outcome_of_its_events_one_by_one() {
+async fn one_batch_has_the_outcome_of_its_events_one_by_one(on: Backend) {
     let reason = ReleaseReason::Unpaid;
     // A unit that comes back and is sold again within the batch, and one that is sold twice before.
     let events = [
@@ -201,8 +195,8 @@ async fn one_batch_has_the_outcome_of_its_events_one_by_one() {
         released(8, ticket(4), reason),
         reserved(9, 1),
     ];
-    let (at_once, one_by_one) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (at_once, one_by_one) = (open(at_once.path()).await, open(one_by_one.path()).await);
+    let homes = (Home::new(on).await, Home::new(on).await);
+    let (at_once, one_by_one) = (homes.0.open().await, homes.1.open().await);
     // With 2 known before the batch, so that its release needn't be looked up within.
     apply(&at_once, &events[..2]).await;
     apply(&at_once, &events).await;
@@ -220,10 +214,9 @@ async fn one_batch_has_the_outcome_of_its_events_one_by_one() {
     assert_eq!(dead, [5]);
 }
 
-#[tokio::test]
-async fn a_claim_is_refused_once_somebody_else_has_claimed() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = open(dir.path()).await;
+async fn a_claim_is_refused_once_somebody_else_has_claimed(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = home.open().await;
     let first = orders
         .claim_after(SHARD, Epoch(0), OwnerId(1))
         .await
@@ -242,4 +235,14 @@ async fn a_claim_is_refused_once_somebody_else_has_claimed() {
         .await
         .unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::Broken);
+}
+
+on_both! {
+    duplicates_and_late_deliveries_change_nothing,
+    events_of_another_epoch_wait_for_its_opening,
+    an_oversell_is_refused_alone_and_the_shard_moves_on,
+    impossible_events_are_buried_and_hold_nobody_up,
+    the_release_of_a_paid_order_is_buried_and_its_unit_stays_sold,
+    one_batch_has_the_outcome_of_its_events_one_by_one,
+    a_claim_is_refused_once_somebody_else_has_claimed,
 }

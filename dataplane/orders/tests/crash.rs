@@ -5,26 +5,26 @@
 
 mod common;
 
+use common::books::check;
 use common::*;
 use flashsale_core::event::Event;
-use flashsale_core::order::State;
+use flashsale_core::ids::OwnerId;
 use flashsale_orders::{Orders, PaymentOutcome};
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// How often the worker is killed.
 const KILLS: usize = 12;
 /// Where the child finds its database.
-const DIR: &str = "FLASHSALE_TEST_DIR";
+const TARGET: &str = "FLASHSALE_TEST_TARGET";
 
 /// The worker: applies, makes, pays and expires as fast as it can, and says each number once it is committed.
 #[tokio::test]
 #[ignore = "the killed half of the test below"]
 async fn child() {
-    let dir = std::env::var(DIR).expect("started by the test below");
-    let orders = open(Path::new(&dir)).await;
+    let target = std::env::var(TARGET).expect("started by the test below");
+    let orders = Orders::open(&target, sale()).await.unwrap();
     let mut n = orders.rows().await.unwrap()[0].1.applied;
     loop {
         let mut events: Vec<Event> = (n + 1..=n + 20).map(|n| reserved(n, n as u32)).collect();
@@ -54,18 +54,21 @@ fn say(what: &str, n: u64) {
     writeln!(out, "\n{what} {n}").and_then(|()| out.flush()).unwrap();
 }
 
-#[tokio::test]
-async fn a_killed_worker_leaves_books_that_agree_and_loses_nothing_acknowledged() {
-    let dir = tempfile::tempdir().unwrap();
+fn spawn(home: &Home) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .env(TARGET, home.target())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+async fn a_killed_worker_leaves_books_that_agree_and_loses_nothing_acknowledged(on: Backend) {
+    let home = Home::new(on).await;
     let (mut applied, mut paid) = (0, BTreeSet::new());
     for kill in 0..KILLS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child", "--ignored", "--nocapture"])
-            .env(DIR, dir.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = spawn(&home);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Another moment of the loop each time.
         let mut left = 5 + 7 * kill;
@@ -88,52 +91,58 @@ async fn a_killed_worker_leaves_books_that_agree_and_loses_nothing_acknowledged(
         }
         child.wait().unwrap();
         assert!(heard >= 5 + 7 * kill, "the worker ended by itself");
-        check(&open(dir.path()).await, applied, &paid).await;
+        check(&home.open().await, applied, &paid).await;
     }
 }
 
-async fn check(orders: &Orders, acknowledged: u64, paid: &BTreeSet<u64>) {
-    let mut all = Vec::new();
-    let recovered = orders.recover(|order| all.push(order)).await.unwrap();
-    let cursor = recovered.rows[0].1.applied;
-    assert!(
-        cursor >= acknowledged,
-        "applied {cursor}, acknowledged {acknowledged}"
-    );
-    // Every number up to the cursor is an order, or the release of one.
-    let mut live = BTreeSet::new();
-    orders
-        .live_units(|_, _, unit, ticket| {
-            live.insert((unit, ticket.n));
-        })
-        .await
-        .unwrap();
-    let waits: BTreeSet<u64> = recovered.releases.iter().map(|r| r.ticket.n).collect();
-    let mut released = 0;
-    for order in &all {
-        let n = order.ticket.n;
-        let held = live.contains(&(order.units[0].first, n));
-        match order.state {
-            State::Closed(_) => assert_eq!(held, waits.contains(&n), "order {n}"),
-            _ => assert!(held, "order {n}"),
+/// The worker is stopped in the middle of a transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_stands_still_holds_its_rows_for_seconds_only() {
+    let home = Home::new(Backend::Postgres).await;
+    let orders = home.open().await;
+    let signal = |child: &Child, name: &str| {
+        let pid = child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    // An apply that has begun to write: its transaction holds the shard's row.
+    let applying = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' \
+         AND (query LIKE 'INSERT INTO orders%' OR query LIKE 'INSERT INTO live_units%' OR query LIKE '%UPDATE shards%')";
+    for _ in 0..2 {
+        let mut child = spawn(&home);
+        let mut lines = BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
+        let mut tries = 0;
+        loop {
+            lines.next().expect("it works");
+            signal(&child, "-STOP");
+            if home.server().sql("postgres", applying).unwrap() != "0" {
+                break;
+            }
+            signal(&child, "-CONT");
+            tries += 1;
+            assert!(tries < 5_000, "it never stood still in an apply");
         }
-        released += u64::from(!held);
+        // Waits for the shard's row, which the worker holds when it stands in an apply.
+        let claimed = orders.claim(SHARD, OwnerId(2)).await.unwrap();
+        let before = claimed.row.applied;
+        let next = apply(&orders, &[reserved(before + 1, before as u32 + 1)]).await;
+        assert_eq!((next.row.applied, next.dead.len()), (before + 1, 0));
+        signal(&child, "-CONT");
+        // It finds its transaction gone, or goes on behind what was done meanwhile.
+        let _ = lines.next();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        check(&home.open().await, before + 1, &BTreeSet::new()).await;
     }
-    assert_eq!(all.len() as u64 + released, cursor);
-    assert!(all.iter().all(|o| o.ticket.n <= cursor));
-    let mut recorded = BTreeSet::new();
-    orders
-        .payments(|p| {
-            recorded.insert(p.ticket.n);
-        })
-        .await
-        .unwrap();
-    assert!(paid.is_subset(&recorded));
-    let states: BTreeSet<u64> = all
-        .iter()
-        .filter(|o| o.state == State::Paid)
-        .map(|o| o.ticket.n)
-        .collect();
-    assert_eq!(states, recorded);
-    orders.close().await;
+}
+
+on_both! {
+    a_killed_worker_leaves_books_that_agree_and_loses_nothing_acknowledged,
 }

@@ -16,10 +16,9 @@ fn sent<T: Send>(future: T) -> T {
     future
 }
 
-#[tokio::test]
-async fn an_order_is_reserved_made_paid_and_told_of() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = open(dir.path()).await;
+async fn an_order_is_reserved_made_paid_and_told_of(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = home.open().await;
     assert_eq!(orders.claim(SHARD, OwnerId(9)).await.unwrap().epoch, E1);
     let applied = sent(apply(&orders, &[reserved(1, 5), reserved(2, 6)])).await;
     assert_eq!((applied.row.applied, applied.reserved.len()), (2, 2));
@@ -57,10 +56,9 @@ async fn an_order_is_reserved_made_paid_and_told_of() {
     );
 }
 
-#[tokio::test]
-async fn a_released_unit_can_be_sold_again_once_the_release_is_applied() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = open(dir.path()).await;
+async fn a_released_unit_can_be_sold_again_once_the_release_is_applied(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = home.open().await;
     apply(&orders, &[reserved(1, 5)]).await;
     sent(orders.cancel(SHARD, ticket(1), 50)).await.unwrap();
     assert_eq!(orders.releases(10).await.unwrap().len(), 1);
@@ -79,10 +77,9 @@ async fn a_released_unit_can_be_sold_again_once_the_release_is_applied() {
     assert_eq!(live, BTreeMap::from([(5, ticket(3))]));
 }
 
-#[tokio::test]
-async fn money_that_does_not_fit_is_refused_and_late_money_is_a_refund_due() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = open(dir.path()).await;
+async fn money_that_does_not_fit_is_refused_and_late_money_is_a_refund_due(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = home.open().await;
     apply(&orders, &[reserved(1, 5)]).await;
     let good = payment(&orders, "p1", 1, 10);
     let refusal = async |payment| match orders.pay(&payment).await.unwrap() {
@@ -124,10 +121,9 @@ async fn money_that_does_not_fit_is_refused_and_late_money_is_a_refund_due() {
     assert_eq!(orders.totals().await.unwrap().refund_due, (1, 69_900));
 }
 
-#[tokio::test]
-async fn what_waits_too_long_is_closed_and_only_that() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = open(dir.path()).await;
+async fn what_waits_too_long_is_closed_and_only_that(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = home.open().await;
     // Reserved at 11, 12, 13 and 14.
     apply(
         &orders,
@@ -152,10 +148,9 @@ async fn what_waits_too_long_is_closed_and_only_that() {
     assert_eq!(kinds, [Kind::Handover, Kind::Closed]);
 }
 
-#[tokio::test]
-async fn a_restart_finds_everything_in_order() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = open(dir.path()).await;
+async fn a_restart_finds_everything_in_order(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = home.open().await;
     let mut late = reservation(1, 0, &[(1, 2), (9, 1)]);
     late.place = 7;
     apply(&orders, &[reserved_as(1, late), reserved(2, 20), reserved(3, 21)]).await;
@@ -166,7 +161,7 @@ async fn a_restart_finds_everything_in_order() {
 
     let mut again = sale();
     again.fresh_secret = flashsale_orders::TicketSecret([8; 32]);
-    let orders = open_as(dir.path(), again).await;
+    let orders = home.open_as(again).await;
     assert_eq!(*orders.ticket_secret(), secret);
     let mut seen = Vec::new();
     let recovered = sent(orders.recover(|order| seen.push(order))).await.unwrap();
@@ -177,4 +172,12 @@ async fn a_restart_finds_everything_in_order() {
     assert_eq!(recovered.releases[0].ticket, ticket(3));
     assert_eq!(recovered.rows.len(), 2);
     assert_eq!((recovered.rows[0].1.applied, recovered.rows[1].1.applied), (3, 0));
+}
+
+on_both! {
+    an_order_is_reserved_made_paid_and_told_of,
+    a_released_unit_can_be_sold_again_once_the_release_is_applied,
+    money_that_does_not_fit_is_refused_and_late_money_is_a_refund_due,
+    what_waits_too_long_is_closed_and_only_that,
+    a_restart_finds_everything_in_order,
 }

@@ -8,8 +8,8 @@ mod common;
 use common::*;
 use flashsale_orders::{Delivery, Message, Orders, Replay, Retry};
 
-async fn three(dir: &std::path::Path) -> Orders {
-    let orders = open(dir).await;
+async fn three(home: &Home) -> Orders {
+    let orders = home.open().await;
     apply(&orders, &[reserved(1, 1), reserved(2, 2), reserved(3, 3)]).await;
     orders
         .make(&[waiting(1), waiting(2), waiting(3)], 100, TIMEOUT)
@@ -22,10 +22,9 @@ fn ids(messages: &[Message]) -> Vec<u64> {
     messages.iter().map(|m| m.id).collect()
 }
 
-#[tokio::test]
-async fn a_message_is_due_until_it_is_delivered_or_given_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = three(dir.path()).await;
+async fn a_message_is_due_until_it_is_delivered_or_given_up(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = three(&home).await;
     assert!(orders.due(99, 10).await.unwrap().is_empty());
     assert_eq!(ids(&orders.due(100, 2).await.unwrap()), [1, 2]);
     orders.delivered(&[1]).await.unwrap();
@@ -61,10 +60,9 @@ async fn a_message_is_due_until_it_is_delivered_or_given_up() {
     );
 }
 
-#[tokio::test]
-async fn a_handover_says_what_the_shop_needs() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = three(dir.path()).await;
+async fn a_handover_says_what_the_shop_needs(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = three(&home).await;
     let first = &orders.due(100, 1).await.unwrap()[0];
     let payload: serde_json::Value = serde_json::from_str(&first.payload).unwrap();
     assert_eq!(
@@ -74,4 +72,9 @@ async fn a_handover_says_what_the_shop_needs() {
             "item": "phone", "quantity": 1, "amount": "699.00", "currency": "EUR", "payByMs": 1100,
         })
     );
+}
+
+on_both! {
+    a_message_is_due_until_it_is_delivered_or_given_up,
+    a_handover_says_what_the_shop_needs,
 }

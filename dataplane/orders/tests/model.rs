@@ -10,6 +10,7 @@ use flashsale_core::event::{Event, ReleaseReason};
 use flashsale_core::order::{OrderEffect, OrderEvent, State, step};
 use flashsale_orders::{Cancelled, Kind, OrderRow, Orders, PaymentOutcome, PaymentRefusal};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Units there are; few, so that histories try to sell one twice.
@@ -339,24 +340,59 @@ async fn totals(orders: &Orders, reference: &Reference) {
     );
 }
 
+/// Histories on each database.
+const CASES: u32 = 48;
+
+fn run_history(on: Backend, history: Vec<Op>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let home = Home::new(on).await;
+        let mut orders = home.open().await;
+        let mut reference = Reference {
+            now: 1000,
+            ..Reference::default()
+        };
+        for op in history {
+            if matches!(op, Op::Restart) {
+                orders.close().await;
+                orders = home.open().await;
+                compare(&orders, &reference).await;
+            }
+            run(&orders, &mut reference, op).await;
+        }
+        compare(&orders, &reference).await;
+        orders.close().await;
+    });
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
     #[test]
     fn every_history_has_the_outcome_of_the_reference(history in prop::collection::vec(op(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let dir = tempfile::tempdir().unwrap();
-            let mut orders = open(dir.path()).await;
-            let mut reference = Reference { now: 1000, ..Reference::default() };
-            for op in history {
-                if matches!(op, Op::Restart) {
-                    orders.close().await;
-                    orders = open(dir.path()).await;
-                    compare(&orders, &reference).await;
-                }
-                run(&orders, &mut reference, op).await;
-            }
-            compare(&orders, &reference).await;
-        });
+        run_history(Backend::Sqlite, history);
     }
+}
+
+#[test]
+fn every_history_has_the_outcome_of_the_reference_on_postgresql() {
+    // One server for all histories.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let _server = runtime.block_on(shared_server());
+    let config = ProptestConfig {
+        cases: CASES,
+        source_file: Some(file!()),
+        ..ProptestConfig::default()
+    };
+    let run = |history| {
+        run_history(Backend::Postgres, history);
+        Ok(())
+    };
+    let outcome = TestRunner::new(config).run(&prop::collection::vec(op(), 1..60), run);
+    assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
 }

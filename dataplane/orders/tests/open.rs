@@ -41,7 +41,7 @@ async fn execute(path: &Path, sql: &'static str) {
 
 #[tokio::test]
 async fn addresses_that_name_no_file_are_refused() {
-    for target in ["", ":memory:", "sqlite:", "postgres://localhost/shop", "/"] {
+    for target in ["", ":memory:", "sqlite:", "/"] {
         let error = Orders::open(target, sale()).await.expect_err(target);
         assert_eq!(
             (error.kind(), error.kind().exit_status()),
@@ -69,7 +69,7 @@ async fn a_file_that_is_no_database_is_left_alone() {
             (error.kind(), error.kind().exit_status()),
             (ErrorKind::Corrupt, 65)
         );
-        assert_clear(&error.to_string(), &path, "put back a copy");
+        assert_clear(&error.to_string(), &path, "restore it from a backup");
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 }
@@ -116,7 +116,7 @@ async fn a_newer_schema_another_program_and_another_sale_are_told_apart() {
         "shop/phone-launch with uid 0123456789abcdef0123456789abcdef",
     );
 
-    execute(&path, "INSERT INTO _sqlx_migrations SELECT 9, 'bypass', installed_on, success, checksum, 0 FROM _sqlx_migrations").await;
+    execute(&path, "INSERT INTO _sqlx_migrations SELECT 9, 'bypass', installed_on, success, checksum, 0 FROM _sqlx_migrations WHERE version = 1").await;
     let error = refusal(&path).await;
     assert_eq!((error.kind(), error.kind().exit_status()), (ErrorKind::Newer, 78));
     assert_clear(&error.to_string(), &path, "schema version 9");

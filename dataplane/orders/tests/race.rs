@@ -15,10 +15,9 @@ use tokio::sync::Barrier;
 /// How many orders are fought over.
 const ROUNDS: u64 = 1000;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn payment_against_closing_has_one_winner_and_late_money_is_refund_due() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = Arc::new(open(dir.path()).await);
+async fn payment_against_closing_has_one_winner_and_late_money_is_refund_due(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = Arc::new(home.open().await);
     let events: Vec<Event> = (1..=ROUNDS).map(|n| reserved(n, n as u32)).collect();
     let waiting: Vec<Waiting> = apply(&orders, &events).await.reserved;
     orders.make(&waiting, 0, 5).await.unwrap();
@@ -59,10 +58,9 @@ async fn payment_against_closing_has_one_winner_and_late_money_is_refund_due() {
     assert_eq!((totals.releases, paid + refunds), (refunds, ROUNDS));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_payment_reported_by_many_at_once_is_recorded_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let orders = Arc::new(open(dir.path()).await);
+async fn one_payment_reported_by_many_at_once_is_recorded_once(on: Backend) {
+    let home = Home::new(on).await;
+    let orders = Arc::new(home.open().await);
     apply(&orders, &[reserved(1, 1)]).await;
     orders.make(&[waiting(1)], 0, 5).await.unwrap();
     let reports: Vec<_> = (0..20)
@@ -79,4 +77,9 @@ async fn one_payment_reported_by_many_at_once_is_recorded_once() {
         }
     }
     assert_eq!((first, orders.totals().await.unwrap().accepted), (1, (1, 69_900)));
+}
+
+on_both! {
+    payment_against_closing_has_one_winner_and_late_money_is_refund_due,
+    one_payment_reported_by_many_at_once_is_recorded_once,
 }

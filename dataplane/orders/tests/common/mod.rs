@@ -1,5 +1,7 @@
 //! What all tests of this crate begin with.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_macros, unused_imports)]
+
+pub mod books;
 
 use flashsale_core::event::{Change, Event, ReleaseReason, Reservation, TicketNo};
 use flashsale_core::ids::{BuyerKey, Epoch, ItemIx, SaleUid, ShardId};
@@ -7,7 +9,12 @@ use flashsale_core::units::UnitRange;
 use flashsale_orders::{
     Applied, Counted, Orders, Payment, Routes, Sale, SaleItem, ShardBatch, TicketSecret, Waiting,
 };
+use flashsale_servers::PostgresServer;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 pub const UID: SaleUid = SaleUid(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
 pub const E1: Epoch = Epoch(1);
@@ -40,13 +47,107 @@ pub fn sale() -> Sale {
     }
 }
 
-pub async fn open(dir: &Path) -> Orders {
-    open_as(dir, sale()).await
+/// Which database a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
 }
 
-pub async fn open_as(dir: &Path, sale: Sale) -> Orders {
+/// Where a test keeps its orders: fresh databases, gone with it.
+pub struct Home {
+    dir: TempDir,
+    server: Option<Arc<PostgresServer>>,
+    pub targets: Vec<String>,
+}
+
+/// The server that the tests of one program share, while any of them runs.
+static SERVER: Mutex<Weak<PostgresServer>> = Mutex::const_new(Weak::new());
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+pub async fn shared_server() -> Arc<PostgresServer> {
+    let mut shared = SERVER.lock().await;
+    if let Some(server) = shared.upgrade() {
+        return server;
+    }
+    // The directory is removed when the server is gone.
+    let dir = std::env::temp_dir().join(format!("flashsale-orders-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).expect("a directory for the server");
+    let server = PostgresServer::start(&dir, &[]).await.expect("PostgreSQL starts");
+    let server = Arc::new(server);
+    *shared = Arc::downgrade(&server);
+    server
+}
+
+impl Home {
+    pub async fn new(on: Backend) -> Self {
+        Self::of(on, 1).await
+    }
+
+    /// A home with so many databases.
+    pub async fn of(on: Backend, databases: usize) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let server = match on {
+            Backend::Sqlite => None,
+            Backend::Postgres => Some(shared_server().await),
+        };
+        let targets = (0..databases).map(|ix| match &server {
+            None => dir.path().join(format!("orders-{ix}.db")).display().to_string(),
+            Some(server) => {
+                let name = format!("orders{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+                let create = format!("CREATE DATABASE {name}");
+                server.sql("postgres", &create).expect("a database is made");
+                server.url(&name)
+            }
+        });
+        let targets = targets.collect();
+        Self { dir, server, targets }
+    }
+
+    /// The address of the first database.
+    pub fn target(&self) -> &str {
+        &self.targets[0]
+    }
+
+    pub fn server(&self) -> &PostgresServer {
+        self.server.as_deref().expect("a test on PostgreSQL")
+    }
+
+    pub async fn open(&self) -> Orders {
+        self.open_as(sale()).await
+    }
+
+    pub async fn open_as(&self, sale: Sale) -> Orders {
+        let targets: Vec<&str> = self.targets.iter().map(String::as_str).collect();
+        Orders::open_all(&targets, sale)
+            .await
+            .expect("fresh databases open")
+    }
+}
+
+/// Makes a test of each of these for each kind of database.
+#[macro_export]
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::common::Backend::Sqlite).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::common::Backend::Postgres).await;
+            })+
+        }
+    };
+}
+
+pub async fn open(dir: &Path) -> Orders {
     let path = dir.join("orders.db");
-    Orders::open(path.to_str().expect("a path of text"), sale)
+    Orders::open(path.to_str().expect("a path of text"), sale())
         .await
         .expect("a fresh database opens")
 }
