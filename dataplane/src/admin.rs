@@ -1,14 +1,18 @@
 //! The admin port: health, metrics, the live page. Never public.
 
+use crate::clock::now_ms;
 use crate::live::{Live, Observer};
 use crate::metrics;
 use crate::shared::Shared;
+use crate::signature;
+use crate::switches::{Document, Kept, Refused, broken};
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use flashsale_core::owner::Phase;
 use flashsale_http::Stats;
 use std::convert::Infallible;
@@ -21,12 +25,21 @@ use tokio_stream::{Stream, StreamExt};
 /// How often the live document is made.
 const LIVE_EVERY: Duration = Duration::from_millis(250);
 
+/// The most entries past the API server at once.
+const GLASS_MAX: usize = 64;
+
+/// What is missing until the process is ready; nothing when it is.
+type Missing = dyn Fn() -> Vec<String> + Send + Sync;
+
 /// What the admin port shows.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Admin {
     shared: Arc<Shared>,
     http: Option<Arc<Stats>>,
     live: watch::Receiver<Live>,
+    missing: Arc<Missing>,
+    /// The key of whoever may break the glass here; nothing: nobody may.
+    glass: Option<Arc<str>>,
 }
 
 impl Admin {
@@ -43,7 +56,28 @@ impl Admin {
                 sender.send_replace(observer.look(&observed));
             }
         });
-        Self { shared, http, live }
+        let of = Arc::clone(&shared);
+        Self {
+            shared,
+            http,
+            live,
+            missing: Arc::new(move || closed_shards(&of)),
+            glass: None,
+        }
+    }
+
+    /// Ready when nothing is `missing`, instead of when all shards are open.
+    #[must_use]
+    pub(crate) fn ready_when(mut self, missing: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.missing = Arc::new(missing);
+        self
+    }
+
+    /// Whoever signs with `key` may break the glass here.
+    #[must_use]
+    pub(crate) fn with_glass(mut self, key: &str) -> Self {
+        self.glass = Some(key.into());
+        self
     }
 
     /// The live document, as it changes.
@@ -63,17 +97,23 @@ impl Admin {
                 "/live.json",
                 get(|State(admin): State<Self>| async move { Json(admin.live.borrow().clone()) }),
             )
+            .route("/switches.json", get(switches))
+            .route("/switches", post(break_glass))
             .route("/live/events", get(events))
             .with_state(self)
     }
 }
 
-async fn ready(State(admin): State<Admin>) -> Response {
-    let closed: Vec<String> = (0..)
-        .zip(&admin.shared.shards)
+fn closed_shards(shared: &Shared) -> Vec<String> {
+    (0..)
+        .zip(&shared.shards)
         .filter(|(_, view)| view.load().phase != Phase::Open)
         .map(|(id, view)| format!("shard {id} is {:?}", view.load().phase))
-        .collect();
+        .collect()
+}
+
+async fn ready(State(admin): State<Admin>) -> Response {
+    let closed = (admin.missing)();
     if closed.is_empty() {
         "ready\n".into_response()
     } else {
@@ -82,6 +122,49 @@ async fn ready(State(admin): State<Admin>) -> Response {
             format!("not ready: {}\n", closed.join(", ")),
         )
             .into_response()
+    }
+}
+
+/// What is in force in this process.
+async fn switches(State(admin): State<Admin>) -> Response {
+    let force = admin.shared.switches.in_force();
+    let body = serde_json::json!({
+        "revision": force.revision,
+        "nowMs": now_ms(),
+        "switches": force.all,
+    });
+    Json(body).into_response()
+}
+
+/// Switches for some minutes, past the API server.
+async fn break_glass(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(key) = &admin.glass else {
+        let why = "only a control sidecar takes this: ask one of shards 0 and 1\n";
+        return (StatusCode::NOT_FOUND, why).into_response();
+    };
+    let header = headers
+        .get(signature::HEADER)
+        .and_then(|value| value.to_str().ok());
+    let board = &admin.shared.switches;
+    let (now, known) = (now_ms(), board.known().glass.len());
+    match broken(key, header.unwrap_or_default(), &body, now) {
+        Ok(_) if known >= GLASS_MAX => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "so many are in force already: wait for one to expire\n",
+        )
+            .into_response(),
+        Ok(glass) => {
+            tracing::warn!(?glass, "the glass was broken");
+            let document = Document::default();
+            board.merge(Kept { document, glass }, now);
+            (StatusCode::OK, Json(board.in_force().all.clone())).into_response()
+        }
+        Err(Refused::Forged) => {
+            let why =
+                "the signature is not that of this body by the sale's link key, or older than five minutes\n";
+            (StatusCode::UNAUTHORIZED, why).into_response()
+        }
+        Err(Refused::Wrong(why)) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
     }
 }
 

@@ -7,6 +7,7 @@
 mod ledger;
 mod lives;
 
+use crate::amendments::Amended;
 use crate::sale::Sale;
 use flashsale_core::engine::Engine;
 use flashsale_core::event::{Change, Event, ReleaseReason, Reservation, TicketNo};
@@ -51,6 +52,15 @@ pub struct PaymentRow {
     pub accepted: bool,
 }
 
+/// What served a shard's buyers.
+#[derive(Debug, Clone)]
+pub enum Served {
+    /// An engine in memory, or one that equals what Redis holds.
+    Engine(Box<Engine>),
+    /// Redis holds something else than what follows from its own decisions; says what.
+    Differs(String),
+}
+
 /// Everything that is known of a sale.
 #[derive(Debug, Default)]
 pub struct Evidence {
@@ -66,8 +76,10 @@ pub struct Evidence {
     pub live_units: Vec<(ShardId, ItemIx, u32)>,
     /// Events that the database refused and quarantined.
     pub dead: Vec<(ShardId, TicketNo)>,
-    /// Per shard: the engine that served buyers, if there is one.
-    pub engines: Vec<Option<Engine>>,
+    /// Per shard: what served buyers, if it is still there.
+    pub engines: Vec<Option<Served>>,
+    /// What was amended of the sale.
+    pub amended: Amended,
     /// Tickets that a buyer was shown as `reserved`, if somebody wrote them down.
     pub shown_reserved: Vec<(ShardId, TicketNo)>,
 }
@@ -172,6 +184,7 @@ pub(crate) fn name(sale: &Sale, shard: ShardId, ticket: TicketNo, item: ItemIx, 
 /// Audits a sale at rest.
 #[must_use]
 pub fn audit(sale: &Sale, evidence: &Evidence) -> (Audit, Vec<ItemTotals>) {
+    let sale = &evidence.amended.of(sale);
     let mut checks = BTreeMap::new();
     let (lives, totals) = lives::follow(sale, evidence, &mut checks);
     ledger::orders(sale, evidence, &lives, &mut checks);
@@ -252,10 +265,12 @@ fn engines(sale: &Sale, evidence: &Evidence) -> Check {
                 applied.clone().err().map_or_else(String::new, |e| e.to_string())
             )
         });
-        if let Some(Some(live)) = evidence.engines.get(shard) {
-            findings.look(*live == rebuilt, || {
+        match evidence.engines.get(shard) {
+            Some(Some(Served::Engine(live))) => findings.look(**live == rebuilt, || {
                 format!("shard {shard}: the serving engine differs from its log")
-            });
+            }),
+            Some(Some(Served::Differs(how))) => findings.look(false, || format!("shard {shard}: {how}")),
+            Some(None) | None => {}
         }
     }
     findings.check("shards rebuilt from their log, and compared with the engine that served")

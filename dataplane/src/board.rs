@@ -1,6 +1,7 @@
 //! What the database says of each ticket's order, kept in memory for the gateways: a million buyers
 //! who ask for their ticket cost the database nothing.
 
+use crate::link::Feed;
 use flashsale_core::event::{ReleaseReason, TicketNo};
 use flashsale_core::ids::{Epoch, Millis, ShardId};
 use flashsale_core::order::State;
@@ -23,6 +24,8 @@ pub struct Posted {
 #[derive(Debug)]
 pub struct Board {
     shards: Vec<Vec<OnceLock<Box<[AtomicU64]>>>>,
+    /// What was posted, for those who keep a copy elsewhere.
+    news: OnceLock<Feed<(ShardId, u32)>>,
 }
 
 impl Board {
@@ -32,16 +35,61 @@ impl Board {
         let empty = || (0..CHUNKS).map(|_| OnceLock::new()).collect();
         Self {
             shards: (0..shards).map(|_| empty()).collect(),
+            news: OnceLock::new(),
         }
     }
 
     /// Posts what the database has committed.
     pub fn post(&self, shard: ShardId, ticket: TicketNo, posted: Posted) {
-        let ix = ticket.n as usize;
-        if let Some(chunk) = self.shards.get(shard.ix()).and_then(|s| s.get(ix / CHUNK)) {
-            let chunk = chunk.get_or_init(|| (0..CHUNK).map(|_| AtomicU64::new(0)).collect());
-            chunk[ix % CHUNK].store(pack(ticket.made, posted), Ordering::Release);
+        self.set(shard, ticket.n as usize, pack(ticket.made, posted));
+        if let Some(news) = self.news.get() {
+            news.push((shard, ticket.n as u32));
         }
+    }
+
+    fn set(&self, shard: ShardId, ix: usize, bits: u64) -> bool {
+        let Some(chunk) = self.shards.get(shard.ix()).and_then(|s| s.get(ix / CHUNK)) else {
+            return false;
+        };
+        let chunk = chunk.get_or_init(|| (0..CHUNK).map(|_| AtomicU64::new(0)).collect());
+        chunk[ix % CHUNK].store(bits, Ordering::Release);
+        true
+    }
+
+    /// From now on, the place of each post is told, too.
+    pub(crate) fn news(&self) -> &Feed<(ShardId, u32)> {
+        self.news.get_or_init(Feed::new)
+    }
+
+    /// What stands at a place now, as another board takes it.
+    pub(crate) fn bits(&self, shard: ShardId, ix: u32) -> u64 {
+        let ix = ix as usize;
+        let chunk = self.shards.get(shard.ix()).and_then(|s| s.get(ix / CHUNK));
+        chunk
+            .and_then(OnceLock::get)
+            .map_or(0, |chunk| chunk[ix % CHUNK].load(Ordering::Acquire))
+    }
+
+    /// The board in pieces, as (shard, first place, what stands there).
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (ShardId, u32, Vec<u64>)> {
+        let shards = (0..).map(ShardId).zip(&self.shards);
+        shards.flat_map(|(shard, chunks)| {
+            let begun = chunks
+                .iter()
+                .zip((0..).step_by(CHUNK))
+                .filter_map(|(c, at)| c.get().map(|c| (c, at)));
+            begun.map(move |(chunk, at)| {
+                let bits = chunk.iter().map(|bits| bits.load(Ordering::Acquire)).collect();
+                (shard, at, bits)
+            })
+        })
+    }
+
+    /// Takes over what stands on another board from a place on; `false` if it can't be one of the same sale.
+    #[must_use]
+    pub(crate) fn copy(&self, shard: ShardId, at: u32, bits: &[u64]) -> bool {
+        let standing = bits.iter().zip(at as usize..).filter(|(bits, _)| **bits != 0);
+        standing.fold(true, |fits, (bits, ix)| self.set(shard, ix, *bits) && fits)
     }
 
     /// What is known of this very ticket's order.
@@ -114,5 +162,13 @@ mod tests {
             None
         );
         assert_eq!(board.read(ShardId(1), TicketNo { n: 20_001, ..ticket }), None);
+        let copy = Board::new(2);
+        assert!(
+            board
+                .pieces()
+                .all(|(shard, at, bits)| copy.copy(shard, at, &bits))
+        );
+        assert_eq!(copy.read(ShardId(1), ticket), Some(posted));
+        assert!(!copy.copy(ShardId(2), 0, &[1]), "a shard of another sale");
     }
 }

@@ -1,5 +1,6 @@
 //! The data directory of an embedded sale: whose it is, and where its parts are.
 
+use crate::embedded::Kinds;
 use crate::sale::{Sale, Unsupported};
 use flashsale_core::ids::{Millis, SaleUid};
 use flashsale_crds::{EffectiveBuyers, EmbeddedDefaults, FlashSale, Rules, effective};
@@ -182,6 +183,36 @@ impl DataDir {
         })
     }
 
+    /// Keeps which parts the sale runs on, and refuses others later: the sale's units are where it was started.
+    ///
+    /// # Errors
+    /// The sale was started on other parts, or the directory can't be written.
+    pub fn keep_kinds(&self, kinds: &Kinds) -> Result<(), DataError> {
+        let path = self.root.join("parts.json");
+        let foreign = |problem| DataError::Foreign {
+            path: self.root.display().to_string(),
+            problem,
+        };
+        let kept: Kinds = if path.exists() {
+            serde_json::from_str(&self.read("parts.json")?).map_err(|e| {
+                foreign(format!(
+                    "parts.json can't be read ({e}): restore it from a backup"
+                ))
+            })?
+        } else if self.journal().exists() {
+            Kinds::default()
+        } else {
+            let json = serde_json::to_vec_pretty(kinds).unwrap_or_default();
+            return self.write("parts.json", &json, 0o644);
+        };
+        if kept == *kinds {
+            return Ok(());
+        }
+        Err(foreign(format!(
+            "the sale was started on {kept}, not on {kinds}: give the same `--redis`, `--pulsar` and `--database` again"
+        )))
+    }
+
     /// The secret that signs payment callbacks and webhooks: made when first asked for.
     ///
     /// # Errors
@@ -280,7 +311,11 @@ fn effective_of(yaml: &str, overrides: &Overrides) -> Result<flashsale_crds::Eff
     effective(&parse(yaml)?.spec, &defaults).map_err(|refusals| refused(&refusals))
 }
 
-fn build(yaml: &str, overrides: &Overrides, decided: &Decided) -> Result<Sale, DataError> {
+/// The sale in `yaml`, with what was decided about it.
+///
+/// # Errors
+/// The YAML is wrong, or the sale can't be served.
+pub fn build(yaml: &str, overrides: &Overrides, decided: &Decided) -> Result<Sale, DataError> {
     let metadata = parse(yaml)?.metadata;
     let effective = effective_of(yaml, overrides)?;
     let uid = SaleUid(u128::from_str_radix(&decided.uid, 16).unwrap_or_default());

@@ -3,6 +3,7 @@
 
 use flashsale_core::event::TicketNo;
 use flashsale_core::ids::ShardId;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 /// At most so many requests wait; behind that the answer is "busy".
@@ -22,7 +23,7 @@ pub struct Payment {
 }
 
 /// What became of a payment; the same each time it is reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PaymentOutcome {
     /// The order is paid by it.
     Paid,
@@ -40,7 +41,7 @@ pub enum PaymentOutcome {
 }
 
 /// What became of a wish to cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CancelOutcome {
     /// Closed, now or before.
     Closed,

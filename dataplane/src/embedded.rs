@@ -1,24 +1,32 @@
 //! A whole sale in one process: shards, journal, order database, worker, gateways and admin port.
 
+mod books;
 mod front;
+mod parts;
 
+pub use books::{audit_closed, described, open_existing_orders, open_orders};
 pub use front::{Doors, Front, FrontOptions};
+pub use parts::{Kinds, Parts, PulsarAt};
+pub(crate) use parts::{TENANT, Wake, follow};
 
 use crate::audit::{self, Audit, Evidence, ItemTotals};
 use crate::clock::now_ms;
 use crate::data_dir::{DataDir, DataError};
 use crate::desk::Desk;
 use crate::evidence::{self, EvidenceError};
-use crate::host::{Host, HostError, HostReply, Message, Port};
-use crate::sale::{Occasion, Sale};
+use crate::host::{Host, HostError, HostReply, Message, Port, ReplySender};
+use crate::sale::Sale;
+use crate::shards::{KeeperError, Room as RedisRoom, RoomOptions};
 use crate::shared::{SalePhase, Shared};
-use crate::worker::{Delivery, Intake, Worker, WorkerError};
+use crate::worker::{Delivery, Intake, Records, Worker, WorkerError};
 use flashsale_core::ids::{OwnerId, ShardId};
 use flashsale_core::owner::{Owner, Phase};
 use flashsale_core::room::Room;
 use flashsale_journal::{Journal, JournalError, Position};
-use flashsale_orders::{LoadState, Orders, Routes, SaleItem, TicketSecret};
+use flashsale_orders::{LoadState, Orders};
+use flashsale_pulsar::{AdminError, Names, Service};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -43,6 +51,15 @@ pub enum ServeError {
     /// The shards.
     #[error("{0}")]
     Host(#[from] HostError),
+    /// The shards in Redis.
+    #[error("{0}")]
+    Keeper(#[from] KeeperError),
+    /// The order log on Pulsar.
+    #[error("order log: {0}")]
+    Pulsar(#[from] AdminError),
+    /// The parts that the sale runs on.
+    #[error("{0}")]
+    Parts(String),
     /// The worker.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -62,7 +79,7 @@ pub struct Embedded {
     /// What all threads know of it.
     pub shared: Arc<Shared>,
     orders: Arc<Orders>,
-    journal: Arc<Journal>,
+    log: Log,
     port: Port,
     desk: Desk,
     stop: watch::Sender<bool>,
@@ -74,48 +91,55 @@ pub struct Embedded {
     replies: Vec<mpsc::UnboundedReceiver<Vec<HostReply>>>,
 }
 
+/// Where the events are.
+enum Log {
+    Journal(Arc<Journal>),
+    Pulsar((Service, Names)),
+}
+
+/// The shards, the way to them, and what the worker reads of them.
+struct Started {
+    port: Port,
+    log: Log,
+    records: Box<dyn Records>,
+    thread: JoinHandle<()>,
+}
+
 impl Embedded {
     /// Opens the sale's data, takes all shards over, loads the stock if that hasn't been done, and starts
     /// the worker. Buyers come in through a [`Front`].
     ///
     /// # Errors
-    /// The data can't be used; nothing was lost.
+    /// The data or the parts can't be used; nothing was lost.
     pub async fn start(
         dir: &DataDir,
         sale: Sale,
         spec: serde_json::Value,
+        parts: &Parts,
         gateways: usize,
         payment_secret: Arc<str>,
     ) -> Result<Self, ServeError> {
-        let orders = Arc::new(open_orders(dir, &sale, spec).await?);
-        let opened = Journal::open(dir.journal(), journal_options())?;
-        let journal = Arc::new(opened.journal);
+        parts.check()?;
+        dir.keep_kinds(&parts.kinds())?;
+        let orders = Arc::new(open_orders(dir, &sale, spec, parts).await?);
         let shared = Arc::new(Shared::new(sale));
-        let (port, inbox) = Port::channel();
         let (senders, replies): (Vec<_>, Vec<_>) = (0..gateways).map(|_| mpsc::unbounded_channel()).unzip();
-
-        let room = claim(&orders, &shared.sale).await?;
-        let mut host = Host::new(room, Arc::clone(&shared), Arc::clone(&journal), senders);
-        host.fence()?;
-        for record in journal
-            .reader(Position::START)?
-            .take_while(|r| is_before(r, opened.recovered.end))
-        {
-            let record = record?;
-            host.read(record.partition, &record.record)?;
-        }
         let (failed, failures) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let (desk, requests) = Desk::channel();
-        let mut threads = vec![spawn("host", &failed, move || {
-            Ok(host.run(&inbox, &opened.committed)?)
-        })];
-
-        let intake = Intake::new(
-            shared.sale.uid,
-            shared.sale.shards,
-            journal.reader(Position::START)?,
-        );
+        let Started {
+            port,
+            log,
+            records,
+            thread,
+        } = match parts.room(shared.sale.uid) {
+            Some(room) => {
+                parts.ensure_topics(&shared.sale).await?;
+                start_room(&room, &shared, &orders, senders, &failed)
+            }
+            None => start_host(dir, &shared, &orders, senders, &failed).await?,
+        };
+        let intake = Intake::new(shared.sale.uid, shared.sale.shards, records);
         let worker = Worker::recover(
             Arc::clone(&orders),
             Arc::clone(&shared),
@@ -127,18 +151,16 @@ impl Embedded {
         let client = reqwest::Client::new();
         let secret = Arc::clone(&payment_secret);
         let delivery = Delivery::new(Arc::clone(&orders), Arc::clone(&shared), client, secret);
-        threads.push(spawn("worker", &failed, move || {
-            run_worker(worker, delivery, stopped)
-        }));
+        let working = spawn("worker", &failed, move || run_worker(worker, delivery, stopped));
 
-        let this = Self {
+        let mut this = Self {
             shared,
             orders,
-            journal,
+            log,
             port,
             desk,
             stop,
-            threads,
+            threads: vec![thread, working],
             failures,
             payment_secret,
             replies,
@@ -151,9 +173,12 @@ impl Embedded {
         Ok(this)
     }
 
-    async fn wait_open(&self) -> Result<(), ServeError> {
+    async fn wait_open(&mut self) -> Result<(), ServeError> {
         let deadline = tokio::time::Instant::now() + OPEN_WITHIN;
         while !self.shared.shards.iter().all(|s| s.load().phase == Phase::Open) {
+            if let Ok(error) = self.failures.try_recv() {
+                return Err(error);
+            }
             if tokio::time::Instant::now() > deadline {
                 return Err(ServeError::Late("the shards did not open within a minute"));
             }
@@ -166,6 +191,7 @@ impl Embedded {
     /// shard knows which loads it has.
     async fn load(&self) -> Result<(), ServeError> {
         if self.orders.load_state().await? == LoadState::Seeded {
+            self.shared.loaded.store(true, Ordering::Release);
             return Ok(());
         }
         self.orders
@@ -176,6 +202,7 @@ impl Embedded {
         self.orders
             .move_load_state(LoadState::Seeding, LoadState::Seeded)
             .await?;
+        self.shared.loaded.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -240,9 +267,12 @@ impl Embedded {
     /// The evidence can't be collected.
     pub async fn audit(&self) -> Result<(Audit, Vec<ItemTotals>, Evidence), ServeError> {
         let (to, dumped) = crossbeam_channel::bounded(1);
-        let room = self.ask(Message::Dump(to), dumped).await?;
-        let reader = self.journal.reader(Position::START)?;
-        let evidence = evidence::collect(&self.shared.sale, reader, &self.orders, Some(&room)).await?;
+        let engines = self.ask(Message::Dump(to), dumped).await?;
+        let records: Box<dyn Records> = match &self.log {
+            Log::Journal(journal) => Box::new(journal.reader(Position::START)?),
+            Log::Pulsar(log) => Box::new(parts::read_all(log, self.shared.sale.shards).await?),
+        };
+        let evidence = evidence::collect(&self.shared.sale, records, &self.orders, engines).await?;
         let (verdict, totals) = audit::audit(&self.shared.sale, &evidence);
         Ok((verdict, totals, evidence))
     }
@@ -260,14 +290,17 @@ impl Embedded {
             port,
             threads,
             orders,
-            journal,
+            log,
             ..
         } = self;
         // Joining blocks; both threads end within a transaction or a commit.
         let ended = tokio::task::spawn_blocking(move || {
             let _ = port.send(Message::Stop);
             threads.into_iter().for_each(|thread| drop(thread.join()));
-            journal.close()
+            match log {
+                Log::Journal(journal) => journal.close().map(drop),
+                Log::Pulsar(_) => Ok(()),
+            }
         });
         if let Ok(Err(failure)) = ended.await {
             tracing::error!(%failure, "the order log didn't close cleanly");
@@ -287,73 +320,69 @@ fn journal_options() -> flashsale_journal::Options {
     }
 }
 
-/// Opens the audit's view of a sale that nobody serves.
-///
-/// # Errors
-/// The evidence can't be collected.
-pub async fn audit_closed(
+/// Engines in this process, and a journal on its disk.
+async fn start_host(
     dir: &DataDir,
-    sale: &Sale,
-    spec: serde_json::Value,
-) -> Result<(Audit, Vec<ItemTotals>, Evidence), ServeError> {
-    let (reader, _) = flashsale_journal::read_closed(dir.journal())?;
-    let orders = open_existing_orders(dir, sale, spec).await?;
-    let evidence = evidence::collect(sale, reader, &orders, None).await?;
-    orders.close().await;
-    let (verdict, totals) = audit::audit(sale, &evidence);
-    Ok((verdict, totals, evidence))
+    shared: &Arc<Shared>,
+    orders: &Orders,
+    gateways: Vec<ReplySender>,
+    failed: &mpsc::UnboundedSender<ServeError>,
+) -> Result<Started, ServeError> {
+    let opened = Journal::open(dir.journal(), journal_options())?;
+    let journal = Arc::new(opened.journal);
+    let (port, inbox) = Port::channel();
+    let room = claim(orders, &shared.sale).await?;
+    let mut host = Host::new(room, Arc::clone(shared), Arc::clone(&journal), gateways);
+    host.fence()?;
+    for record in journal
+        .reader(Position::START)?
+        .take_while(|r| is_before(r, opened.recovered.end))
+    {
+        let record = record?;
+        host.read(record.partition, &record.record)?;
+    }
+    let thread = spawn("host", failed, move || Ok(host.run(&inbox, &opened.committed)?));
+    let records = Box::new(journal.reader(Position::START)?);
+    let log = Log::Journal(journal);
+    Ok(Started {
+        port,
+        log,
+        records,
+        thread,
+    })
 }
 
-/// Opens the sale's order database, which must be there.
-///
-/// # Errors
-/// There is none, or the file can't be used.
-pub async fn open_existing_orders(
-    dir: &DataDir,
-    sale: &Sale,
-    spec: serde_json::Value,
-) -> Result<Orders, ServeError> {
-    dir.require_orders()?;
-    Ok(open_orders(dir, sale, spec).await?)
-}
-
-/// Opens the sale's order database, or makes it.
-///
-/// # Errors
-/// The file can't be used.
-pub async fn open_orders(
-    dir: &DataDir,
-    sale: &Sale,
-    spec: serde_json::Value,
-) -> Result<Orders, flashsale_orders::Error> {
-    let on = |occasion| {
-        let told = sale.targets.iter().filter(move |t| t.on == occasion);
-        told.map(|t| t.name.as_str().into()).collect::<Vec<Box<str>>>()
-    };
-    let items = sale.items.iter().map(|item| SaleItem {
-        id: item.id.as_str().into(),
-        price: item.price.minor().unsigned_abs(),
+/// Engines in Redis, and the order log on Pulsar.
+fn start_room(
+    options: &RoomOptions,
+    shared: &Arc<Shared>,
+    orders: &Arc<Orders>,
+    gateways: Vec<ReplySender>,
+    failed: &mpsc::UnboundedSender<ServeError>,
+) -> Started {
+    let (port, inbox) = Port::to_task();
+    let log = (options.service.clone(), options.names.clone());
+    let records = Box::new(parts::follow(
+        &log,
+        shared.sale.shards,
+        parts::Wake(Arc::clone(shared)),
+    ));
+    let (options, shared, orders) = (options.clone(), Arc::clone(shared), Arc::clone(orders));
+    let thread = spawn("shards", failed, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| ServeError::Front(format!("can't start the shards: {e}")))?;
+        runtime.block_on(async {
+            let room = RedisRoom::start(&options, &shared, &orders, &gateways);
+            Ok(room.run(inbox).await?)
+        })
     });
-    let sale = flashsale_orders::Sale {
-        uid: sale.uid,
-        namespace: sale.namespace.as_str().into(),
-        name: sale.name.as_str().into(),
-        spec,
-        phase: SalePhase::Armed.word().into(),
-        currency: sale.currency.code().into(),
-        decimals: sale.currency.decimals(),
-        shards: sale.shards,
-        items: items.collect(),
-        routes: Routes {
-            handover: on(Occasion::Ordered),
-            paid: on(Occasion::Paid),
-            closed: on(Occasion::Closed),
-            refund: on(Occasion::Paid),
-        },
-        fresh_secret: TicketSecret(rand::random()),
-        now: now_ms(),
-    };
-    Orders::open(&dir.orders().display().to_string(), sale).await
+    let log = Log::Pulsar(log);
+    Started {
+        port,
+        log,
+        records,
+        thread,
+    }
 }
 
 /// Claims every shard: whoever held one before is fenced off.

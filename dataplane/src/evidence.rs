@@ -1,12 +1,10 @@
 //! Collects what the audit looks at: the journal from its start, the order database, the engines.
 
-use crate::audit::{Evidence, OrderRow, PaymentRow};
+use crate::amendments::Amended;
+use crate::audit::{Evidence, OrderRow, PaymentRow, Served};
 use crate::sale::Sale;
-use crate::worker::{Counted, Intake, IntakeError};
-use flashsale_core::engine::Engine;
+use crate::worker::{Counted, Intake, IntakeError, Records};
 use flashsale_core::event::Event;
-use flashsale_core::room::Room;
-use flashsale_journal::Reader;
 use flashsale_orders::Orders;
 
 /// Events read at once.
@@ -18,23 +16,28 @@ pub enum EvidenceError {
     /// The log can't be read.
     #[error(transparent)]
     Log(#[from] IntakeError),
+    /// What was amended can't be read.
+    #[error("what was amended can't be read ({0}): audit with the version that served the sale")]
+    Amended(#[from] serde_json::Error),
     /// The order database can't be read.
     #[error(transparent)]
     Orders(#[from] flashsale_orders::Error),
 }
 
-/// Collects the evidence of a sale at rest; `room` is the one that served, if it still lives.
+/// Collects the evidence of a sale at rest; `engines` are those that served, if they still live.
 ///
 /// # Errors
 /// The log or the database can't be read.
 pub async fn collect(
     sale: &Sale,
-    reader: Reader,
+    records: Box<dyn Records>,
     orders: &Orders,
-    room: Option<&Room>,
+    engines: Vec<Option<Served>>,
 ) -> Result<Evidence, EvidenceError> {
+    let (_, amended) = orders.amended().await?;
     let mut evidence = Evidence {
-        events: counted(sale, reader)?,
+        events: counted(sale, records)?,
+        amended: Amended::read(&amended)?,
         ..Evidence::default()
     };
     let recovered = orders
@@ -70,16 +73,14 @@ pub async fn collect(
         .into_iter()
         .map(|d| (d.shard, d.event))
         .collect();
-    if let Some(room) = room {
-        evidence.engines = room.engines().map(Option::<&Engine>::cloned).collect();
-    }
+    evidence.engines = engines;
     Ok(evidence)
 }
 
 /// The events that count, by shard.
-fn counted(sale: &Sale, reader: Reader) -> Result<Vec<Vec<Event>>, IntakeError> {
+fn counted(sale: &Sale, records: Box<dyn Records>) -> Result<Vec<Vec<Event>>, IntakeError> {
     let mut lists: Vec<Vec<Event>> = vec![Vec::new(); usize::from(sale.shards)];
-    let mut intake = Intake::new(sale.uid, sale.shards, reader);
+    let mut intake = Intake::new(sale.uid, sale.shards, records);
     loop {
         let taken = intake.take(EVENTS_MAX)?;
         if taken.is_empty() {

@@ -13,6 +13,7 @@
 
 mod answers;
 mod cancel;
+mod client;
 mod funnel;
 mod identity;
 mod jwks;
@@ -28,6 +29,7 @@ mod registration;
 mod route;
 mod sale_view;
 mod thread;
+mod throttle;
 mod ticket;
 mod watchers;
 

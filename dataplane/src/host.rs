@@ -4,21 +4,24 @@
 //! the journal has made durable comes back and becomes promises. Nothing here blocks on the disk or
 //! the database.
 
+use crate::audit::Served;
 use crate::clock::now_ms;
 use crate::counters::add;
-use crate::shared::{ShardView, Shared, UNKNOWN};
+use crate::shared::{Shared, UNKNOWN};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use flashsale_core::attempt::{Answer, Attempt, Registered};
+use flashsale_core::engine::Engine;
 use flashsale_core::event::{self, Change, Record, ReleaseReason, TicketNo};
 use flashsale_core::ids::{BuyerKey, ItemIx, Seq, ShardId};
 use flashsale_core::owner::{Effect, Phase};
 use flashsale_core::room::{Room, ShardEffect};
 use flashsale_core::units;
+use flashsale_core::view::ShardView;
 use flashsale_journal::{AppendError, CommittedBatch, Failure, Journal};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{self, UnboundedSender};
 
 /// At most so many messages wait for the host; a gateway that finds it full answers "busy".
 pub const INBOX_MAX: usize = 4096;
@@ -56,8 +59,8 @@ pub enum Message {
     Applied(Vec<(ShardId, Seq)>),
     /// Load the declared stock; answers when all of it is promised.
     Load(Sender<()>),
-    /// Send a copy of the room, for the audit.
-    Dump(Sender<Room>),
+    /// Send a copy of each shard's state, for the audit.
+    Dump(Sender<Vec<Option<Served>>>),
     /// End the thread.
     Stop,
 }
@@ -69,6 +72,8 @@ pub enum HostReply {
     Purchase(u64, Answer),
     /// To a registration.
     Register(u64, Registered),
+    /// What was sent to the shard may have been taken or not.
+    Unknown(u64),
 }
 
 /// Where a gateway's answers go.
@@ -86,10 +91,16 @@ pub fn slot_of(token: u64) -> u64 {
     token & (u64::MAX >> 8)
 }
 
-/// A gateway's way to the host.
+/// A gateway's way to whoever decides: the host, or the shards elsewhere.
 #[derive(Debug, Clone)]
 pub struct Port {
-    inbox: Sender<Message>,
+    inbox: Inbox,
+}
+
+#[derive(Debug, Clone)]
+enum Inbox {
+    Host(Sender<Message>),
+    Room(mpsc::Sender<Message>),
 }
 
 impl Port {
@@ -97,6 +108,15 @@ impl Port {
     #[must_use]
     pub fn channel() -> (Self, Receiver<Message>) {
         let (inbox, receiver) = crossbeam_channel::bounded(INBOX_MAX);
+        let inbox = Inbox::Host(inbox);
+        (Self { inbox }, receiver)
+    }
+
+    /// A port and the inbox for a task.
+    #[must_use]
+    pub fn to_task() -> (Self, mpsc::Receiver<Message>) {
+        let (inbox, receiver) = mpsc::channel(INBOX_MAX);
+        let inbox = Inbox::Room(inbox);
         (Self { inbox }, receiver)
     }
 
@@ -105,15 +125,25 @@ impl Port {
     /// # Errors
     /// The message, not sent.
     pub fn try_send(&self, message: Message) -> Result<(), Message> {
-        self.inbox.try_send(message).map_err(|refused| match refused {
-            TrySendError::Full(message) | TrySendError::Disconnected(message) => message,
-        })
+        match &self.inbox {
+            Inbox::Host(inbox) => inbox.try_send(message).map_err(|refused| match refused {
+                TrySendError::Full(message) | TrySendError::Disconnected(message) => message,
+            }),
+            Inbox::Room(inbox) => inbox.try_send(message).map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(message) | mpsc::error::TrySendError::Closed(message) => {
+                    message
+                }
+            }),
+        }
     }
 
     /// Sends, waiting for room; `false` if the host is gone. Not for gateways: their threads never wait.
     #[must_use]
     pub fn send(&self, message: Message) -> bool {
-        self.inbox.send(message).is_ok()
+        match &self.inbox {
+            Inbox::Host(inbox) => inbox.send(message).is_ok(),
+            Inbox::Room(inbox) => inbox.blocking_send(message).is_ok(),
+        }
     }
 }
 
@@ -276,7 +306,8 @@ impl Host {
             }
             Message::Dump(to) => {
                 // Whoever asked may have gone; then nobody needs the copy.
-                let _ = to.send(self.room.clone());
+                let served = |engine: &Engine| Served::Engine(Box::new(engine.clone()));
+                let _ = to.send(self.room.engines().map(|engine| engine.map(served)).collect());
             }
             Message::Stop => {}
         }
@@ -384,13 +415,7 @@ impl Host {
         let items = self.shared.sale.items.len();
         for (owner, dirty) in self.room.owners().zip(&mut self.dirty) {
             if std::mem::take(dirty) {
-                let engine = owner.engine();
-                let free = (0..items).map(|i| u64::from(engine.free(ItemIx(i as u16)))).sum();
-                let view = ShardView {
-                    phase: owner.phase(),
-                    progress: owner.progress(),
-                    free,
-                };
+                let view = ShardView::of(owner, items);
                 self.shared.shards[owner.shard().ix()].store(Arc::new(view));
             }
         }

@@ -2,6 +2,8 @@
 
 use crate::clock::now_ms;
 use crate::shared::{Shared, UNKNOWN};
+use crate::switches::Shown;
+use flashsale_core::ids::ItemIx;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -35,6 +37,16 @@ pub struct Live {
     pub shards: Vec<LiveShard>,
     /// From a purchase request's arrival to its answer, in the server.
     pub latency_ms: LiveLatency,
+    /// Whether all declared stock is loaded, as far as this process knows.
+    pub loaded: bool,
+    /// The revision of the amendments that the worker has taken; 0: none.
+    pub amendments_revision: u64,
+    /// What wasn't taken of them, one sentence each.
+    pub amendments_refused: Vec<String>,
+    /// The revision of the switches that this process knows; 0: none.
+    pub switches_revision: u64,
+    /// What is switched.
+    pub switches: Vec<Shown>,
 }
 
 /// Where an item's units are: `sellable + in_transfer + locked + sold = stock`.
@@ -127,6 +139,8 @@ pub struct LiveShard {
     pub epoch: u32,
     /// Where its owner stands.
     pub state: String,
+    /// Whether it takes purchases, or would within the window.
+    pub open: bool,
     /// The next event's number.
     pub next: u64,
     /// The last promised event.
@@ -177,13 +191,14 @@ impl Observer {
         let now = now_ms();
         let oldest = shared.oldest_waiting.load(Ordering::Relaxed);
         let sale = &shared.sale;
+        let (force, amended) = (shared.switches.in_force(), shared.amended());
         Live {
             sale: sale.name.clone(),
             namespace: sale.namespace.clone(),
             phase: shared.phase(now).word().to_owned(),
             now_ms: now,
             open_time_ms: sale.opens,
-            close_time_ms: sale.closes,
+            close_time_ms: shared.closes(),
             queue: LiveQueue {
                 waiting: items.iter().map(|i| i.waiting).sum(),
                 oldest_seconds: if oldest == 0 {
@@ -191,13 +206,18 @@ impl Observer {
                 } else {
                     now.saturating_sub(oldest) as f64 / 1e3
                 },
-                rate_per_minute: u64::from(sale.orders_per_minute),
+                rate_per_minute: u64::from(shared.orders_per_minute()),
             },
             items,
             funnel,
             rates: self.rates,
             shards: shards(shared),
             latency_ms: latency(shared),
+            loaded: shared.loaded.load(Ordering::Acquire),
+            amendments_revision: amended.revision,
+            amendments_refused: amended.refused.clone(),
+            switches_revision: force.revision,
+            switches: force.all.clone(),
         }
     }
 
@@ -247,7 +267,7 @@ fn funnel(shared: &Shared) -> Funnel {
 
 fn item(shared: &Shared, ix: usize) -> LiveItem {
     let (item, stock) = (&shared.sale.items[ix], &shared.stock[ix]);
-    let total = u64::from(item.stock);
+    let total = u64::from(shared.units(ItemIx(ix as u16)));
     let available = match stock.available.load(Ordering::Acquire) {
         UNKNOWN => 0,
         units => u64::from(units).min(total),
@@ -276,10 +296,11 @@ fn shards(shared: &Shared) -> Vec<LiveShard> {
             id: id as u16,
             epoch: view.progress.epoch.0,
             state: format!("{:?}", view.phase),
+            open: view.takes(),
             next: view.progress.next,
             promised: view.progress.promised,
             applied: view.progress.applied,
-            free: view.free,
+            free: view.free_total(),
         })
         .collect()
 }

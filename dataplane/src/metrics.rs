@@ -3,7 +3,7 @@
 use crate::live::Observer;
 use crate::shared::Shared;
 use flashsale_http::Stats;
-use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// Renders all metrics in Prometheus' text format.
 ///
@@ -91,6 +91,8 @@ pub fn render(shared: &Shared, http: Option<&Stats>) -> prometheus::Result<Vec<u
     for (quantile, millis) in quantiles {
         latency.with_label_values(&[quantile]).set(millis / 1e3);
     }
+    switches(&registry, shared)?;
+    links(&registry, shared)?;
     #[cfg(target_os = "linux")]
     registry.register(Box::new(
         prometheus::process_collector::ProcessCollector::for_self(),
@@ -98,6 +100,45 @@ pub fn render(shared: &Shared, http: Option<&Stats>) -> prometheus::Result<Vec<u
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
     Ok(text)
+}
+
+/// What is in force in this process.
+fn switches(registry: &Registry, shared: &Shared) -> prometheus::Result<()> {
+    let force = shared.switches.in_force();
+    let values = IntGaugeVec::new(
+        Opts::new(
+            "flashsale_switch",
+            "A switch in force: 1 or 0 if it is on or off, or the number it is set to.",
+        ),
+        &["switch", "source"],
+    )?;
+    registry.register(Box::new(values.clone()))?;
+    for shown in &force.all {
+        let labels = [shown.entry.switch.as_str(), shown.source().word()];
+        values.with_label_values(&labels).set(shown.gauge());
+    }
+    let revision = IntGauge::new(
+        "flashsale_switch_revision",
+        "The revision of the switches that this process knows; 0 if it knows none.",
+    )?;
+    revision.set(force.revision as i64);
+    registry.register(Box::new(revision))
+}
+
+/// Nothing for a sale in one process, which has none.
+fn links(registry: &Registry, shared: &Shared) -> prometheus::Result<()> {
+    let up = IntGaugeVec::new(
+        Opts::new(
+            "flashsale_link_up",
+            "Whether this process is linked to another one of the sale.",
+        ),
+        &["to"],
+    )?;
+    registry.register(Box::new(up.clone()))?;
+    for (to, is_up) in shared.links.all() {
+        up.with_label_values(&[to.as_str()]).set(i64::from(is_up));
+    }
+    Ok(())
 }
 
 fn counters(registry: &Registry, shared: &Shared, http: Option<&Stats>) -> prometheus::Result<()> {

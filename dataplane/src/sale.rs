@@ -4,7 +4,7 @@ use flashsale_core::engine::Rules;
 use flashsale_core::event::TicketNo;
 use flashsale_core::ids::{ItemIx, Millis, SaleUid, ShardId};
 use flashsale_core::order::Backlog;
-use flashsale_crds::{Currency, Money};
+use flashsale_crds::{Currency, Money, Switches};
 use ipnet::IpNet;
 use std::time::Duration;
 
@@ -86,6 +86,9 @@ impl Occasion {
     }
 }
 
+/// The target that orders are handed over to; all others are follow-ups.
+pub const HANDOVER: &str = "handover";
+
 /// A place that is told of something, until it has taken it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -130,6 +133,8 @@ pub struct Sale {
     pub identity: Identity,
     /// Who is told of orders, payments and closings.
     pub targets: Vec<Target>,
+    /// What is switched from the start.
+    pub switches: Switches,
 }
 
 impl Sale {

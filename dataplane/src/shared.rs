@@ -1,23 +1,28 @@
 //! What the threads of one process know of the sale, in memory: written by the host and the worker,
 //! read by the gateways without a lock or a call.
 
+use crate::amendments::Amended;
 use crate::bloom::Winners;
 use crate::board::Board;
+use crate::clock::now_ms;
 use crate::counters::Counters;
+use crate::link::Links;
 use crate::sale::Sale;
+use crate::switches::Switchboard;
 use arc_swap::ArcSwap;
-use flashsale_core::ids::{Epoch, ItemIx, Millis, ShardId};
+use flashsale_core::ids::{ItemIx, Millis, ShardId};
 use flashsale_core::lanes::Forecast;
-use flashsale_core::owner::{Phase, Progress};
+use flashsale_core::view::{self, ShardView};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use tokio::sync::Notify;
 
 /// [`Shared::available`] while a shard isn't open: nobody knows.
 pub const UNKNOWN: u32 = u32::MAX;
 
 /// Where the sale as a whole stands; in this order, never back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SalePhase {
     /// Ready, before the opening time.
     Armed,
@@ -51,17 +56,6 @@ impl SalePhase {
             Self::Settled => "Settled",
         }
     }
-}
-
-/// What a shard looks like from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardView {
-    /// Where its owner stands.
-    pub phase: Phase,
-    /// How far it is.
-    pub progress: Progress,
-    /// Free units over all items.
-    pub free: u64,
 }
 
 /// How an item's stock is divided, as the host and the database last said.
@@ -100,6 +94,18 @@ pub struct Shared {
     pub counters: Counters,
     /// Told when the journal has made something durable: there is something to apply.
     pub durable: Notify,
+    /// Attempts sent to a shard elsewhere and not answered yet.
+    pub calls_under_way: AtomicU64,
+    /// Whether all declared stock is loaded, as the worker says.
+    pub loaded: AtomicBool,
+    /// What was amended, as the worker has taken it.
+    amended: ArcSwap<Amended>,
+    /// When the sale ends now.
+    closes: AtomicU64,
+    /// What was switched.
+    pub switches: Switchboard,
+    /// The links to other processes of the sale.
+    pub(crate) links: Arc<Links>,
     /// How far the sale was moved on, as a [`SalePhase`].
     phase: AtomicU8,
 }
@@ -108,18 +114,10 @@ impl Shared {
     /// Before anything has happened.
     #[must_use]
     pub fn new(sale: Sale) -> Self {
-        let unowned = ShardView {
-            phase: Phase::Fencing,
-            progress: Progress {
-                epoch: Epoch(0),
-                promised: 0,
-                applied: 0,
-                next: 1,
-                excludes_before: Epoch(0),
-                segments: Vec::new(),
-            },
-            free: 0,
-        };
+        let switches = Switchboard::default();
+        // Until somebody knows better.
+        switches.begin(&sale.switches, now_ms());
+        let unowned = ShardView::unowned(sale.items.len());
         let stock = || Stock {
             available: AtomicU32::new(UNKNOWN),
             ..Stock::default()
@@ -135,6 +133,12 @@ impl Shared {
             oldest_waiting: AtomicU64::new(0),
             counters: Counters::default(),
             durable: Notify::new(),
+            calls_under_way: AtomicU64::new(0),
+            loaded: AtomicBool::new(false),
+            amended: ArcSwap::default(),
+            closes: AtomicU64::new(sale.closes),
+            switches,
+            links: Arc::default(),
             phase: AtomicU8::new(SalePhase::Armed as u8),
             sale,
         }
@@ -147,12 +151,80 @@ impl Shared {
         (units != UNKNOWN).then_some(units)
     }
 
+    /// All shards as they last showed themselves, in order.
+    #[must_use]
+    pub fn views(&self) -> Vec<Arc<ShardView>> {
+        self.shards.iter().map(ArcSwap::load_full).collect()
+    }
+
+    /// A shard elsewhere shows itself: what that means for the stock is reckoned anew.
+    pub fn show(&self, shard: ShardId, view: ShardView) {
+        self.shards[shard.ix()].store(Arc::new(view));
+        let views = self.views();
+        for (ix, stock) in self.stock.iter().enumerate() {
+            let item = ItemIx(ix as u16);
+            let in_transfer = view::on_their_way(&views, item).map(|(_, units)| units).sum();
+            stock.in_transfer.store(in_transfer, Ordering::Relaxed);
+            let available = view::available(&views, item).unwrap_or(UNKNOWN);
+            stock.available.store(available, Ordering::Release);
+        }
+    }
+
+    /// At which rate reservations become orders now; 0 while none is made.
+    #[must_use]
+    pub fn orders_per_minute(&self) -> u32 {
+        let force = self.switches.in_force();
+        match force.hold {
+            true => 0,
+            false => force.orders_per_minute.unwrap_or_else(|| {
+                let amended = self.amended.load().rate_per_minute;
+                amended.unwrap_or(self.sale.orders_per_minute)
+            }),
+        }
+    }
+
+    /// When the sale ends, as far as this process knows.
+    #[must_use]
+    pub fn closes(&self) -> Millis {
+        self.closes.load(Ordering::Acquire)
+    }
+
+    /// The sale ends later.
+    pub fn extend(&self, closes: Millis) {
+        self.closes.fetch_max(closes, Ordering::AcqRel);
+    }
+
+    /// What was amended.
+    #[must_use]
+    pub fn amended(&self) -> Arc<Amended> {
+        self.amended.load_full()
+    }
+
+    /// The worker has taken amendments; an older revision changes nothing. One thread does this.
+    pub fn amend(&self, amended: Amended) {
+        if amended.revision > self.amended.load().revision {
+            self.extend(amended.closes);
+            if amended.cancellation.is_some() {
+                // Closed first: no unit that comes back is sold again.
+                self.advance(SalePhase::Draining);
+            }
+            self.amended.store(Arc::new(amended));
+        }
+    }
+
+    /// Units of an item, with what was added.
+    #[must_use]
+    pub fn units(&self, item: ItemIx) -> u32 {
+        let declared = self.sale.items[item.ix()].stock;
+        declared.saturating_add(self.amended.load().granted(item))
+    }
+
     /// Where the sale stands at `now`: what was set, or as far as the clock alone brings it.
     #[must_use]
     pub fn phase(&self, now: Millis) -> SalePhase {
         let by_clock = if now < self.sale.opens {
             SalePhase::Armed
-        } else if now < self.sale.closes {
+        } else if now < self.closes() {
             SalePhase::Open
         } else {
             SalePhase::Draining
@@ -165,6 +237,14 @@ impl Shared {
     /// has no effect on purchases: the shards go by the clock.
     pub fn advance(&self, phase: SalePhase) {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+    }
+
+    /// Whether a shard takes purchases now.
+    #[must_use]
+    pub fn takes(&self, shard: ShardId) -> bool {
+        self.shards
+            .get(shard.ix())
+            .is_some_and(|view| view.load().takes())
     }
 
     /// How far a shard is.

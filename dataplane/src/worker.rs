@@ -1,24 +1,31 @@
 //! The worker: applies what the log made durable to the order database, makes orders at the set rate,
 //! closes what isn't paid, and answers the desk. One task: its transactions follow one another.
 
+mod apply;
+mod books;
+mod convert;
 mod delivery;
 mod intake;
 mod queues;
 
 pub use delivery::Delivery;
-pub use intake::{Counted, Intake, IntakeError};
+pub use intake::{Counted, Intake, IntakeError, Records, Stored};
 pub use queues::Queues;
+
+use apply::Unapplied;
+use books::Books;
 
 use crate::board::Posted;
 use crate::clock::now_ms;
 use crate::counters::add;
-use crate::desk::{CancelOutcome, Payment, PaymentOutcome, Request};
+use crate::desk::{CancelOutcome, PaymentOutcome, Request};
 use crate::host::{Message, Port};
 use crate::shared::{SalePhase, Shared};
-use flashsale_core::event::{ReleaseReason, TicketNo};
+use convert::{recorded, step};
+use flashsale_core::event::TicketNo;
 use flashsale_core::ids::{ItemIx, Millis, ShardId};
 use flashsale_core::order::State;
-use flashsale_orders::{self as orders, Cancelled, OrderRow, Orders, PaymentRefusal, ShardBatch};
+use flashsale_orders::{self as orders, Cancelled, Failed, OrderRow, Orders, Parts, PaymentRefusal, Waiting};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,6 +42,8 @@ const GATHER: Duration = Duration::from_millis(3);
 const MAKE_EVERY: Duration = Duration::from_millis(50);
 /// How often deadlines are looked at.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
+/// Payments that wait are taken before orders are closed, in so many transactions at most.
+const TURNS_BEFORE_SWEEP_MAX: usize = 32;
 /// Orders closed in one transaction.
 const CLOSE_MAX: u32 = 5_000;
 /// A release that isn't applied after this time is sent again.
@@ -80,6 +89,14 @@ pub struct Worker {
     made_at: Instant,
     swept_at: Instant,
     caught_up: bool,
+    /// What a database didn't take.
+    unapplied: Unapplied,
+    /// Whether a database failed in a call that changes it: the call may have had its effect all the same, so what is
+    /// known here of the orders is read anew once all is applied again.
+    doubt: bool,
+    /// What this process sees of the shards may be as old as this.
+    sees_after: Duration,
+    closed_at: Option<Instant>,
 }
 
 impl Worker {
@@ -94,30 +111,7 @@ impl Worker {
         requests: mpsc::Receiver<Request>,
         intake: Intake,
     ) -> Result<Self, WorkerError> {
-        let mut queues = Queues::new(shared.sale.items.len(), shared.sale.orders_per_minute);
-        let mut pending = HashMap::new();
-        let recovered = orders
-            .recover(|order| {
-                post(&shared, &order);
-                match order.state {
-                    State::Reserved => return,
-                    State::Pending => {
-                        pending.insert((order.shard, order.ticket), (order.item, order.quantity));
-                    }
-                    State::Paid => {
-                        let sold = &shared.stock[order.item.ix()].sold;
-                        sold.fetch_add(order.quantity, Ordering::Relaxed);
-                    }
-                    State::Closed(_) => {}
-                }
-                if order.ordered_at.is_some() {
-                    queues.set_served(order.item, order.place);
-                }
-            })
-            .await?;
-        for waiting in &recovered.waiting {
-            queues.push(*waiting);
-        }
+        let Books { queues, pending } = Books::read(&orders, &shared).await?;
         let now = Instant::now();
         let this = Self {
             orders,
@@ -130,10 +124,21 @@ impl Worker {
             made_at: now,
             swept_at: now,
             caught_up: false,
+            unapplied: Unapplied::default(),
+            doubt: false,
+            sees_after: Duration::ZERO,
+            closed_at: None,
         };
         // Before anybody is served: a buyer who was first in line must not find the line grown.
         this.show();
         Ok(this)
+    }
+
+    /// For a worker in a process of its own, which hears of the shards with a delay of up to `sees_after`: not before
+    /// that has passed since the closing is the sale said to be drained.
+    pub(crate) fn sees_after(mut self, sees_after: Duration) -> Self {
+        self.sees_after = sees_after;
+        self
     }
 
     /// Works until `stop` says so.
@@ -154,16 +159,12 @@ impl Worker {
                     _ = tick.tick() => {}
                 }
             }
-            while requests.len() < REQUESTS_PER_TURN_MAX {
-                let Ok(request) = self.requests.try_recv() else {
-                    break;
-                };
-                requests.push(request);
-            }
+            self.gather(&mut requests);
             let turn = self.turn(&mut requests).await;
             match turn {
                 Ok(()) => {}
                 Err(WorkerError::Orders(error)) if waits_for(&error) => {
+                    self.doubt = true;
                     tracing::warn!(%error, "the order database can't be written now; trying again");
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
@@ -173,11 +174,20 @@ impl Worker {
         Ok(())
     }
 
+    /// Fills up with requests that wait, as many as go into one turn.
+    fn gather(&mut self, requests: &mut Vec<Request>) {
+        while requests.len() < REQUESTS_PER_TURN_MAX {
+            let Ok(request) = self.requests.try_recv() else {
+                break;
+            };
+            requests.push(request);
+        }
+    }
+
     async fn turn(&mut self, requests: &mut Vec<Request>) -> Result<(), WorkerError> {
         self.apply().await?;
-        if !requests.is_empty() {
-            self.serve(std::mem::take(requests)).await?;
-        }
+        self.serve(std::mem::take(requests)).await?;
+        self.resolve().await?;
         if self.made_at.elapsed() >= MAKE_EVERY {
             let seconds = std::mem::replace(&mut self.made_at, Instant::now())
                 .elapsed()
@@ -186,83 +196,70 @@ impl Worker {
         }
         if self.swept_at.elapsed() >= SWEEP_EVERY {
             self.swept_at = Instant::now();
+            // No order is closed while the money that came in time for it waits here.
+            for _ in 0..TURNS_BEFORE_SWEEP_MAX {
+                self.gather(requests);
+                if requests.is_empty() {
+                    break;
+                }
+                self.serve(std::mem::take(requests)).await?;
+            }
             self.sweep().await?;
         }
         Ok(())
     }
 
-    /// Applies the next durable events. A batch whose transaction fails is read again: the intake's own
-    /// list goes on, so the batch is kept until it is applied.
-    async fn apply(&mut self) -> Result<(), WorkerError> {
-        let taken = self.intake.take(EVENTS_MAX)?;
-        self.caught_up = taken.is_empty();
-        if taken.is_empty() {
-            return Ok(());
-        }
-        let batches: Vec<ShardBatch<'_>> = taken
-            .iter()
-            .map(|(shard, counted)| ShardBatch {
-                shard: *shard,
-                steps: counted.iter().map(step).collect(),
-            })
-            .collect();
-        let applied = loop {
-            match self.orders.apply(&batches).await {
-                Ok(applied) => break applied,
-                Err(error) if waits_for(&error) => {
-                    tracing::warn!(%error, "can't apply now; trying again");
-                    tokio::time::sleep(RETRY_AFTER).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
-        let mut cursors = Vec::with_capacity(applied.len());
-        for shard in &applied {
-            if let Some(stall) = shard.stall {
-                let (applied, next) = (shard.row.applied, stall.n);
-                return Err(WorkerError::Stalled {
-                    shard: shard.shard.0,
-                    applied,
-                    next,
-                });
-            }
-            cursors.push((shard.shard, shard.row.applied));
-            add(&self.shared.counters.reserved, shard.reserved.len() as u64);
-            add(&self.shared.counters.dead_events, shard.dead.len() as u64);
-            for waiting in &shard.reserved {
-                self.queues.push(*waiting);
-                self.post(waiting.shard, waiting.ticket, State::Reserved, 0);
-            }
-            for (ticket, poison) in &shard.dead {
-                tracing::error!(shard = shard.shard.0, event = ticket.n, %poison, "an event was quarantined");
-                self.post(shard.shard, *ticket, State::Closed(ReleaseReason::Refused), 0);
-            }
-        }
-        self.tell(Message::Applied(cursors)).await;
-        Ok(())
-    }
-
     async fn make(&mut self, seconds: f64) -> Result<(), WorkerError> {
+        self.queues.set_rate(self.shared.orders_per_minute());
         let turn = self.queues.take(seconds);
         if !turn.is_empty() {
             let timeout = self.shared.sale.payment_timeout.as_millis() as u64;
-            let made = loop {
-                match self.orders.make(&turn, now_ms(), timeout).await {
-                    Ok(made) => break made,
-                    Err(error) if waits_for(&error) => tokio::time::sleep(RETRY_AFTER).await,
-                    Err(error) => return Err(error.into()),
-                }
-            };
-            add(&self.shared.counters.ordered, made.len() as u64);
-            let unmade = turn.len().saturating_sub(made.len());
+            let Parts { done, failed } = self.orders.make_parts(&turn, now_ms(), timeout).await;
+            add(&self.shared.counters.ordered, done.len() as u64);
+            let failed = self.passing(failed)?;
+            let back = turn.iter().filter(|w| failed.contains(&w.shard));
+            let back: Vec<Waiting> = back.copied().collect();
+            let unmade = turn.len().saturating_sub(done.len() + back.len());
             self.queues.not_made(unmade as u32);
-            for order in made {
+            self.queues.put_back(back);
+            for order in done {
                 self.pending
                     .insert((order.shard, order.ticket), (order.item, order.quantity));
                 self.post(order.shard, order.ticket, State::Pending, order.expires_at);
             }
         }
         self.show();
+        Ok(())
+    }
+
+    /// The shards whose database failed in a way that passes; from now on what it did is in doubt.
+    ///
+    /// # Errors
+    /// One failed for good.
+    fn passing(&mut self, failed: Vec<Failed>) -> Result<Vec<ShardId>, WorkerError> {
+        let mut shards = Vec::new();
+        for part in failed {
+            if !waits_for(&part.error) {
+                return Err(part.error.into());
+            }
+            if !self.doubt {
+                tracing::warn!(error = %part.error, shards = part.shards.len(), "these shards' orders have to wait");
+            }
+            self.doubt = true;
+            shards.extend(part.shards);
+        }
+        Ok(shards)
+    }
+
+    /// After a database failed: reads what is true, once every event that was in doubt is applied.
+    async fn resolve(&mut self) -> Result<(), WorkerError> {
+        if self.doubt && self.unapplied.is_empty() {
+            let Books { queues, pending } = Books::read(&self.orders, &self.shared).await?;
+            (self.queues, self.pending) = (queues, pending);
+            self.doubt = false;
+            tracing::info!("the order databases are back");
+            self.show();
+        }
         Ok(())
     }
 
@@ -284,16 +281,23 @@ impl Worker {
     async fn sweep(&mut self) -> Result<(), WorkerError> {
         let now = now_ms();
         loop {
-            let closed = self.orders.expire(now, CLOSE_MAX).await?;
-            let full = closed.len() == CLOSE_MAX as usize;
-            self.closed(closed).await;
+            let Parts { done, failed } = self.orders.expire_parts(now, CLOSE_MAX).await;
+            let full = done.len() >= CLOSE_MAX as usize;
+            self.closed(done).await;
+            self.passing(failed)?;
             if !full {
                 break;
             }
         }
         if let Some(before) = self.shared.sale.backlog.close_before(now) {
-            let closed = self.orders.close_backlog(before, now, CLOSE_MAX).await?;
-            self.closed(closed).await;
+            let Parts { done, failed } = self.orders.close_backlog_parts(before, now, CLOSE_MAX).await;
+            self.closed(done).await;
+            self.passing(failed)?;
+        }
+        if self.shared.amended().closes_unpaid() {
+            let Parts { done, failed } = self.orders.close_unpaid_parts(now, CLOSE_MAX).await;
+            self.closed(done).await;
+            self.passing(failed)?;
         }
         let late: Vec<_> = self
             .orders
@@ -331,10 +335,13 @@ impl Worker {
         if phase < SalePhase::Draining || phase == SalePhase::Settled {
             return Ok(());
         }
+        let closed_at = *self.closed_at.get_or_insert_with(Instant::now);
+        let apart = !self.sees_after.is_zero();
         let quiet = self.shared.shards.iter().all(|shard| {
-            let progress = &shard.load().progress;
-            progress.applied + 1 == progress.next
-        });
+            let view = shard.load();
+            // Of a shard that isn't open, a process of its own doesn't know what Redis has decided since.
+            view.progress.applied + 1 == view.progress.next && (view.takes() || !apart)
+        }) && closed_at.elapsed() >= self.sees_after;
         let drained = quiet && self.caught_up && self.queues.oldest().is_none();
         if !drained {
             self.shared.advance(SalePhase::Draining);
@@ -363,16 +370,24 @@ impl Worker {
                     payments.push(recorded(payment));
                     replies.push(reply);
                 }
-                Request::Cancel(shard, ticket, reply) => self.cancel(shard, ticket, reply).await?,
+                Request::Cancel(shard, ticket, reply) => match self.cancel(shard, ticket, reply).await {
+                    // The payments that came with it have their own chance.
+                    Err(WorkerError::Orders(error)) if waits_for(&error) => self.doubt = true,
+                    cancelled => cancelled?,
+                },
             }
         }
         if payments.is_empty() {
             return Ok(());
         }
-        // A failure drops the replies: whoever reported the payments is told to report them again.
-        let outcomes = self.orders.pay_all(&payments).await?;
+        let outcomes = self.orders.pay_parts(&payments).await;
         for (outcome, reply) in outcomes.into_iter().zip(replies) {
-            self.paid(outcome, reply);
+            match outcome {
+                Ok(outcome) => self.paid(outcome, reply),
+                // The reply is dropped: whoever reported the payment is told to report it again.
+                Err(error) if waits_for(&error) => self.doubt = true,
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
@@ -466,35 +481,4 @@ fn post(shared: &Shared, order: &OrderRow) {
             pay_by,
         },
     );
-}
-
-fn step(counted: &Counted) -> orders::Counted<'_> {
-    match counted {
-        Counted::Opened { epoch, base } => orders::Counted::Opened {
-            epoch: *epoch,
-            base: *base,
-        },
-        Counted::Events { epoch, events } => orders::Counted::Events {
-            epoch: *epoch,
-            events,
-        },
-    }
-}
-
-fn recorded(payment: Payment) -> orders::Payment {
-    let Payment {
-        payment_id,
-        order_id,
-        amount_minor,
-        currency,
-    } = payment;
-    // A negative amount is no order's price.
-    let amount = u64::try_from(amount_minor).unwrap_or(u64::MAX);
-    orders::Payment {
-        id: payment_id,
-        order_id,
-        amount,
-        currency,
-        at: now_ms(),
-    }
 }

@@ -12,6 +12,11 @@ use crate::units::{self, FreeUnits, UnitRange, Units};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
+mod apply;
+mod export;
+
+pub use export::Kept;
+
 /// The rules of a sale that a shard enforces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rules {
@@ -167,6 +172,11 @@ impl Engine {
         self.incoming.get(&from).copied()
     }
 
+    /// Of each shard that sent units: the donor's number of the last transfer taken.
+    pub fn all_incoming(&self) -> impl Iterator<Item = (ShardId, Seq)> + '_ {
+        self.incoming.iter().map(|(&from, &(taken, _))| (from, taken))
+    }
+
     /// Whether load `load` of `item` came in.
     #[must_use]
     pub fn has_load(&self, load: u32, item: ItemIx) -> bool {
@@ -242,6 +252,14 @@ impl Engine {
         }
         self.push(made, Change::Loaded { load, item, units }, events);
         true
+    }
+
+    /// Lets the sale end at `closes`, if that is later than it ended so far; `false` if it isn't. No event: what was
+    /// taken stays taken, and whoever rebuilds the shard is told the end anew.
+    pub fn extend(&mut self, closes: Millis) -> bool {
+        let later = closes > self.rules.closes;
+        self.rules.closes = closes.max(self.rules.closes);
+        later
     }
 
     /// Frees a reservation's units, if that very ticket still holds them.
@@ -378,133 +396,5 @@ impl Engine {
         let applied = self.apply(&event);
         debug_assert_eq!(applied, Ok(()));
         events.push(event);
-    }
-
-    /// Applies a counted event.
-    ///
-    /// # Errors
-    /// The event doesn't follow from the state; the state is then unchanged.
-    pub fn apply(&mut self, event: &Event) -> Result<(), Inconsistent> {
-        let wrong = |problem| Inconsistent {
-            n: event.n,
-            epoch: event.made.0,
-            problem,
-        };
-        if event.n != self.len() + 1 {
-            return Err(wrong("its number doesn't follow the last one"));
-        }
-        let slot = self.change(event).map_err(wrong)?;
-        self.slots.push(slot);
-        Ok(())
-    }
-
-    fn change(&mut self, event: &Event) -> Result<Slot, &'static str> {
-        match &event.change {
-            Change::Loaded { load, item, units } => {
-                let stock = self.stock.get_mut(item.ix()).ok_or("its item doesn't exist")?;
-                if self.loads.insert((*load, *item), event.n).is_some() {
-                    return Err("this load came in before");
-                }
-                stock.free.put(&[*units]);
-                let ahead = units.len.min(ROOM_AHEAD_MAX) as usize;
-                self.slots.reserve(ahead);
-                self.held.reserve(ahead);
-                self.keys.reserve(ahead);
-            }
-            Change::Registered { buyer } => {
-                if !self.registered.insert(*buyer) {
-                    return Err("this buyer is registered already");
-                }
-            }
-            Change::Reserved(reservation) => return self.reserved(event, reservation),
-            Change::Released { ticket, .. } => self.released(*ticket)?,
-            Change::TransferOut { to, item, units } => {
-                let stock = self.stock.get_mut(item.ix()).ok_or("its item doesn't exist")?;
-                if !stock.free.take(units) {
-                    return Err("it sends a unit that isn't free");
-                }
-                let transfer = Outgoing {
-                    number: event.n,
-                    item: *item,
-                    units: units.clone(),
-                };
-                self.outgoing.insert(*to, transfer);
-            }
-            Change::TransferIn {
-                from,
-                number,
-                item,
-                units,
-            } => {
-                let stock = self.stock.get_mut(item.ix()).ok_or("its item doesn't exist")?;
-                if self.incoming.get(from).is_some_and(|(taken, _)| number <= taken) {
-                    return Err("this transfer came in before");
-                }
-                self.incoming.insert(*from, (*number, event.n));
-                stock.free.put(units);
-            }
-        }
-        Ok(Slot::Other)
-    }
-
-    fn reserved(&mut self, event: &Event, reservation: &Reservation) -> Result<Slot, &'static str> {
-        let Reservation {
-            buyer,
-            buyer_id: _,
-            item,
-            units,
-            key,
-            at: _,
-            place,
-        } = reservation;
-        let stock = self.stock.get_mut(item.ix()).ok_or("its item doesn't exist")?;
-        if !stock.free.take(units) {
-            return Err("it takes a unit that isn't free");
-        }
-        stock.reservations += 1;
-        let held = self.held.entry((*buyer, *item)).or_insert(Held {
-            units: 0,
-            last: event.n,
-        });
-        held.units += units::count(units);
-        held.last = event.n;
-        if let Some(key) = key {
-            self.keys.insert(*key, event.n);
-        }
-        let reservation = Reserved {
-            buyer: *buyer,
-            item: *item,
-            units: units.clone(),
-            place: *place,
-            live: true,
-        };
-        Ok(Slot::Reserved {
-            made: event.made,
-            reservation,
-        })
-    }
-
-    fn released(&mut self, ticket: TicketNo) -> Result<(), &'static str> {
-        let slot = ticket
-            .n
-            .checked_sub(1)
-            .and_then(|ix| self.slots.get_mut(ix as usize));
-        let Some(Slot::Reserved { made, reservation }) = slot else {
-            return Err("it releases what isn't a reservation");
-        };
-        if *made != ticket.made || !reservation.live {
-            return Err("it releases a reservation that doesn't hold its units");
-        }
-        reservation.live = false;
-        let key = (reservation.buyer, reservation.item);
-        self.stock[reservation.item.ix()].free.put(&reservation.units);
-        let quantity = units::count(&reservation.units);
-        if let Some(held) = self.held.get_mut(&key) {
-            held.units = held.units.saturating_sub(quantity);
-            if held.units == 0 {
-                self.held.remove(&key);
-            }
-        }
-        Ok(())
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::event::{Event, Record, TicketNo};
 use crate::ids::{Epoch, OwnerId, Seq};
+use serde::{Deserialize, Serialize};
 
 /// Consecutive numbers made in one epoch: from `first` to the next segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Segment {
     /// The first number.
     pub first: Seq,

@@ -13,28 +13,65 @@ pub struct Lane {
     pub oldest: u64,
 }
 
-/// How many of `budget` orders each lane gets now.
-#[must_use]
-pub fn shares(budget: u32, lanes: &[Lane]) -> Vec<u32> {
-    let total: u64 = lanes.iter().map(|l| u64::from(l.waiting)).sum();
-    if u64::from(budget) >= total {
-        return lanes.iter().map(|l| l.waiting).collect();
+/// Who gets how many, turn after turn.
+///
+/// Orders are whole and shares aren't: what a lane is owed beyond whole orders it gets in a later turn, so that over
+/// some turns each lane moves as fast as its [`Forecast`] says, however small a turn's budget is.
+#[derive(Debug, Clone, Default)]
+pub struct Sharing {
+    /// Per lane: what it should have had more (or less, if negative) until now.
+    owed: Vec<f64>,
+}
+
+impl Sharing {
+    /// How many of `budget` orders each lane gets now: all of them together, and no lane more than wait in it.
+    #[must_use]
+    pub fn share(&mut self, budget: u32, lanes: &[Lane]) -> Vec<u32> {
+        let waiting = || lanes.iter().map(|l| l.waiting);
+        self.owed.resize(lanes.len(), 0.0);
+        if u64::from(budget) >= waiting().map(u64::from).sum() {
+            self.owed.fill(0.0);
+            return waiting().collect();
+        }
+        let mut left: Vec<f64> = waiting().map(f64::from).collect();
+        serve(&mut left, f64::from(budget));
+        let quotas = waiting()
+            .zip(&left)
+            .map(|(waiting, left)| f64::from(waiting) - left);
+        let due: Vec<f64> = quotas.zip(&self.owed).map(|(quota, owed)| quota + owed).collect();
+        let shares = whole(budget, lanes, &due);
+        for (ix, owed) in self.owed.iter_mut().enumerate() {
+            // A lane that is empty is owed nothing, and nobody more than one turn could make up for.
+            let emptied = shares[ix] == lanes[ix].waiting;
+            *owed = if emptied {
+                0.0
+            } else {
+                (due[ix] - f64::from(shares[ix])).clamp(-1.0, 1.0)
+            };
+        }
+        shares
     }
-    let busy = lanes.iter().filter(|l| l.waiting > 0).count() as u64;
-    let even = u64::from(budget / 2) / busy.max(1);
-    let by_length = |l: &Lane| u64::from(budget / 2) * u64::from(l.waiting) / total.max(1);
-    let mut shares: Vec<u32> = lanes
-        .iter()
-        .map(|l| (even + by_length(l)).min(u64::from(l.waiting)) as u32)
-        .collect();
-    let mut left = budget - shares.iter().sum::<u32>();
-    let mut by_age: Vec<usize> = (0..lanes.len()).filter(|&i| lanes[i].waiting > 0).collect();
-    by_age.sort_by_key(|&i| lanes[i].oldest);
+}
+
+/// Whole shares of `budget`: what is due rounded down, the rest to those to whom most is missing, the oldest first
+/// among equals.
+fn whole(budget: u32, lanes: &[Lane], due: &[f64]) -> Vec<u32> {
+    let mut order: Vec<usize> = (0..lanes.len()).filter(|&ix| lanes[ix].waiting > 0).collect();
+    order.sort_by(|&a, &b| {
+        let missing = |ix: usize| due[ix] - due[ix].floor();
+        missing(b)
+            .total_cmp(&missing(a))
+            .then(lanes[a].oldest.cmp(&lanes[b].oldest))
+    });
+    let (mut shares, mut left) = (vec![0; lanes.len()], budget);
+    for &ix in &order {
+        shares[ix] = (due[ix].max(0.0) as u32).min(lanes[ix].waiting).min(left);
+        left -= shares[ix];
+    }
     while left > 0 {
-        let each = (left / busy as u32).max(1);
-        for &lane in &by_age {
-            let more = each.min(lanes[lane].waiting - shares[lane]).min(left);
-            shares[lane] += more;
+        for &ix in &order {
+            let more = 1.min(lanes[ix].waiting - shares[ix]).min(left);
+            shares[ix] += more;
             left -= more;
         }
     }
@@ -75,6 +112,13 @@ impl Forecast {
         }
     }
 
+    /// What it was made from, so that it can be made again elsewhere.
+    #[must_use]
+    pub fn inputs(&self) -> (Vec<u32>, f64) {
+        let lanes = self.served.iter().map(|served| served[STEPS].round() as u32);
+        (lanes.collect(), self.rate)
+    }
+
     /// Seconds until the reservation at `position` (from 1) of `lane` becomes an order.
     #[must_use]
     pub fn seconds(&self, lane: usize, position: u32) -> f64 {
@@ -112,7 +156,7 @@ impl Forecast {
     }
 }
 
-/// Serves `budget` from the lanes by the rule of [`shares`], in fractions.
+/// Serves `budget` from the lanes, in fractions: one half evenly, one half by length.
 fn serve(left: &mut [f64], mut budget: f64) {
     for _ in 0..left.len() {
         let total: f64 = left.iter().sum();
@@ -144,8 +188,27 @@ mod tests {
     }
 
     #[test]
+    fn a_forecast_can_be_made_again_from_its_inputs() {
+        let forecast = Forecast::new(&[3, 0, 1_000_003], 16.6);
+        let (lanes, rate) = forecast.inputs();
+        assert_eq!(lanes, [3, 0, 1_000_003]);
+        assert_eq!(Forecast::new(&lanes, rate), forecast);
+    }
+
+    #[test]
     fn a_short_lane_does_not_starve_behind_a_hot_one() {
-        assert_eq!(shares(100, &lanes(&[10, 100_000]))[0], 10);
+        let shares = Sharing::default().share(100, &lanes(&[10, 100_000]));
+        assert_eq!(shares[0], 10);
+    }
+
+    #[test]
+    fn with_less_than_one_order_a_turn_for_each_lane_every_lane_still_moves() {
+        let (mut sharing, mut left) = (Sharing::default(), vec![1_000; 40]);
+        for _ in 0..400 {
+            let shares = sharing.share(2, &lanes(&left));
+            left.iter_mut().zip(&shares).for_each(|(l, s)| *l -= s);
+        }
+        assert!(left.iter().all(|l| (975..=985).contains(l)), "{left:?}");
     }
 
     #[test]
@@ -163,7 +226,7 @@ mod tests {
     proptest! {
         #[test]
         fn shares_use_the_budget_and_exceed_no_lane(budget in 0u32..5000, waiting in prop::collection::vec(0u32..3000, 1..12)) {
-            let shares = shares(budget, &lanes(&waiting));
+            let shares = Sharing::default().share(budget, &lanes(&waiting));
             prop_assert!(shares.iter().zip(&waiting).all(|(s, w)| s <= w));
             let total: u32 = waiting.iter().sum();
             prop_assert_eq!(shares.iter().sum::<u32>(), budget.min(total));
@@ -175,9 +238,10 @@ mod tests {
             let position = ((f64::from(waiting[lane]) * at) as u32).max(1);
             prop_assume!(waiting[lane] >= 100);
             let forecast = Forecast::new(&waiting, 500.0).seconds(lane, position);
-            let (mut left, mut served, mut ticks) = (waiting.clone(), 0, 0);
+            let (mut sharing, mut left) = (Sharing::default(), waiting.clone());
+            let (mut served, mut ticks) = (0, 0);
             while served < position {
-                let shares = shares(50, &lanes(&left));
+                let shares = sharing.share(50, &lanes(&left));
                 left.iter_mut().zip(&shares).for_each(|(l, s)| *l -= s);
                 served += shares[lane];
                 ticks += 1;

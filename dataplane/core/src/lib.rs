@@ -23,3 +23,4 @@ pub mod row;
 pub mod ticket;
 pub mod transfer;
 pub mod units;
+pub mod view;

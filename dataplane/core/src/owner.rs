@@ -18,17 +18,19 @@
 //! - A fenced owner takes and promises nothing, whatever receipts it still gets.
 
 mod bypass;
+mod transfers;
 
 use crate::attempt::{Answer, Attempt, Refusal, Registered, Verdict};
 use crate::engine::{Engine, Inconsistent, Outgoing, Rules};
 use crate::event::{Change, Event, Record, ReleaseReason, TicketNo};
 use crate::fold::{Fold, Segment, Step};
 use crate::ids::{BuyerKey, Epoch, ItemIx, Millis, OwnerId, Seq, ShardId};
-use crate::units::{self, UnitRange};
+use crate::units::UnitRange;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Where an owner stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Claimed; the barrier is published until it is read back. Everything read until then counts.
     Fencing,
@@ -291,6 +293,31 @@ impl Owner {
         self.outbox.extend(events);
     }
 
+    /// Takes in what another engine has decided for this owner, in order: the shard's state is kept in Redis, and
+    /// this owner follows it. Nothing is decided here then, but by that engine.
+    ///
+    /// # Errors
+    /// An event doesn't follow from those before it; nothing behind it was taken in, and the owner is broken.
+    pub fn decided(&mut self, events: Vec<Event>) -> Result<(), Inconsistent> {
+        if !self.takes() {
+            return Ok(());
+        }
+        for event in events {
+            if let Err(inconsistent) = self.engine.apply(&event) {
+                self.phase = Phase::Broken;
+                return Err(inconsistent);
+            }
+            self.outbox.push_back(event);
+        }
+        Ok(())
+    }
+
+    /// Whether a reservation may be released: one that isn't promised here can't have been closed by the database.
+    #[must_use]
+    pub fn may_release(&self, ticket: TicketNo) -> bool {
+        self.takes() && ticket.n <= self.promised.max(self.applied) && self.engine.is_live(ticket)
+    }
+
     /// Registers a buyer ahead of the sale.
     pub fn register(&mut self, buyer: BuyerKey) -> Registered {
         if !self.takes() {
@@ -304,85 +331,17 @@ impl Owner {
         self.takes() && self.decide(|engine, epoch, events| engine.load(epoch, load, item, units, events))
     }
 
+    /// Lets the sale end later; an earlier end changes nothing.
+    pub fn extend(&mut self, closes: Millis) -> bool {
+        self.rules.closes = closes.max(self.rules.closes);
+        self.engine.extend(closes)
+    }
+
     /// Frees the units of a reservation that the database has closed. Send it until the `Released`
     /// event is applied; doing so twice releases once.
     pub fn release(&mut self, ticket: TicketNo, reason: ReleaseReason) -> bool {
-        // A ticket that isn't promised here can't have been closed by the database.
-        self.takes()
-            && ticket.n <= self.promised.max(self.applied)
+        self.may_release(ticket)
             && self.decide(|engine, epoch, events| engine.release(epoch, ticket, reason, events))
-    }
-
-    /// Sends up to `want` units to another shard, unless a transfer to it is still under way.
-    pub fn transfer_out(&mut self, to: ShardId, item: ItemIx, want: u32) -> bool {
-        self.takes()
-            && to != self.shard
-            && self.under_way(to).is_none()
-            && self.decide(|engine, epoch, events| engine.transfer_out(epoch, to, item, want, events))
-    }
-
-    /// A transfer of `from` arrived. Taken once; acknowledged when promised, and again when it is repeated.
-    pub fn transfer_arrived(&mut self, from: ShardId, transfer: &Outgoing, out: &mut Vec<Effect>) {
-        if !self.takes() {
-            return;
-        }
-        match self.engine.incoming(from) {
-            Some((taken, own)) if transfer.number <= taken => {
-                if own <= self.promised {
-                    out.push(Effect::Ack {
-                        to: from,
-                        number: transfer.number,
-                    });
-                }
-            }
-            _ => {
-                self.decide(|engine, epoch, events| engine.transfer_in(epoch, from, transfer, events));
-            }
-        }
-    }
-
-    /// The recipient `to` has promised the transfer `number`.
-    pub fn acked(&mut self, to: ShardId, number: Seq) {
-        let acked = self.acked.entry(to).or_default();
-        *acked = (*acked).max(number);
-    }
-
-    /// Hands out all transfers again that are promised and not acknowledged: after a while without an answer.
-    pub fn resend_transfers(&self, out: &mut Vec<Effect>) {
-        for (&to, transfer) in self.engine.outgoing() {
-            if self.under_way(to).is_some() && transfer.number <= self.promised {
-                out.push(Effect::Send {
-                    to,
-                    transfer: transfer.clone(),
-                });
-            }
-        }
-    }
-
-    fn under_way(&self, to: ShardId) -> Option<&Outgoing> {
-        let acked = self.acked.get(&to).copied().unwrap_or_default();
-        self.engine
-            .outgoing()
-            .get(&to)
-            .filter(|transfer| transfer.number > acked)
-    }
-
-    /// Units of `item` that have left and aren't known to have arrived, by recipient.
-    pub fn leaving(&self, item: ItemIx) -> impl Iterator<Item = (ShardId, u32)> {
-        let outgoing = self
-            .engine
-            .outgoing()
-            .keys()
-            .filter_map(|&to| Some((to, self.under_way(to)?)));
-        outgoing
-            .filter(move |(_, t)| t.item == item)
-            .map(|(to, t)| (to, units::count(&t.units)))
-    }
-
-    /// Units of `item` that have left and aren't known to have arrived.
-    #[must_use]
-    pub fn in_transfer(&self, item: ItemIx) -> u32 {
-        self.leaving(item).map(|(_, units)| units).sum()
     }
 
     fn decide<T>(&mut self, decision: impl FnOnce(&mut Engine, Epoch, &mut Vec<Event>) -> T) -> T {
@@ -478,7 +437,7 @@ impl Owner {
 }
 
 /// How far a shard is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Progress {
     /// The owner's epoch.
     pub epoch: Epoch,

@@ -8,7 +8,7 @@ use crate::world::{Commit, World};
 use flashsale_core::event::{Change, Event, Record, ReleaseReason, TicketNo};
 use flashsale_core::fold::{Fold, Step};
 use flashsale_core::ids::{ItemIx, ShardId};
-use flashsale_core::lanes::{self, Lane};
+use flashsale_core::lanes::{Lane, Sharing};
 use flashsale_core::order::{OrderEvent, State};
 use flashsale_core::row::Apply;
 
@@ -163,7 +163,7 @@ impl World {
                 }
             })
             .collect();
-        for (lane, share) in waiting.iter().zip(lanes::shares(budget, &lanes)) {
+        for (lane, share) in waiting.iter().zip(Sharing::default().share(budget, &lanes)) {
             for &(_, _, s, ticket) in lane.iter().take(share as usize) {
                 let deadline = self.now + self.sc.pay_within;
                 if self.commit() != Commit::Lost {

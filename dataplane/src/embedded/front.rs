@@ -4,6 +4,7 @@ use super::{Embedded, ServeError};
 use crate::admin::Admin;
 use crate::gateway::{Gateway, GatewayOptions, Gateways, Secret};
 use crate::live::Live;
+use crate::switches;
 use flashsale_http::{Limits, Running, Server};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -115,6 +116,7 @@ impl Front {
             })
             .map_err(|e| ServeError::Front(e.to_string()))?;
 
+        tokio::spawn(switches::keep(Arc::downgrade(&embedded.shared)));
         let admin = Admin::start(Arc::clone(&embedded.shared), Some(stats));
         let live = admin.live();
         let admin_address = listener.local_addr().unwrap_or(options.admin);

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// The public sale is rendered anew at most so often.
 const SALE_RENDERED_MS: Millis = 250;
+/// While only pages made ahead are to be served, so often.
+const SALE_RENDERED_STATIC_MS: Millis = 10_000;
 /// "Not open yet" is rendered anew at most so often.
 const NOT_OPEN_RENDERED_MS: Millis = 1_000;
 /// And within the last ten seconds so often, as its waiting time is taken at its word.
@@ -23,6 +25,8 @@ type Dated = RefCell<Option<(Millis, Arc<Prepared>)>>;
 /// The prepared answers of one thread.
 pub(super) struct Answers {
     sold_out: Arc<Prepared>,
+    switched_sold_out: Arc<Prepared>,
+    paused: Arc<Prepared>,
     sale_closed: Arc<Prepared>,
     busy: Arc<Prepared>,
     too_many: Arc<Prepared>,
@@ -36,6 +40,8 @@ impl Answers {
         let prepared = |problem: Problem| Arc::new(Prepared::new(problem.response()));
         Self {
             sold_out: prepared(Problem::SoldOut),
+            switched_sold_out: prepared(Problem::SwitchedSoldOut),
+            paused: prepared(Problem::SalePaused),
             sale_closed: prepared(Problem::SaleClosed),
             busy: prepared(Problem::Busy),
             too_many: prepared(Problem::TooManyRequests { wait_seconds: 1 }),
@@ -49,6 +55,8 @@ impl Answers {
     pub(super) fn refuse(&self, problem: &Problem) -> Reply {
         match problem {
             Problem::SoldOut => self.sold_out.clone().into(),
+            Problem::SwitchedSoldOut => self.switched_sold_out.clone().into(),
+            Problem::SalePaused => self.paused.clone().into(),
             Problem::SaleClosed => self.sale_closed.clone().into(),
             Problem::Busy => self.busy.clone().into(),
             Problem::TooManyRequests { wait_seconds: 0..=1 } => self.too_many.clone().into(),
@@ -66,10 +74,12 @@ impl Answers {
 
     /// The public sale.
     pub(super) fn sale(&self, shared: &Shared, now: Millis) -> Reply {
-        kept(&self.sale, now, SALE_RENDERED_MS, || {
-            sale_view::response(shared, now).into()
-        })
-        .into()
+        let every = if shared.switches.door().only_static() {
+            SALE_RENDERED_STATIC_MS
+        } else {
+            SALE_RENDERED_MS
+        };
+        kept(&self.sale, now, every, || sale_view::response(shared, now).into()).into()
     }
 }
 

@@ -8,6 +8,7 @@
 use crate::counters::add;
 use crate::host::{Message, Port, slot_of, token};
 use crate::shared::Shared;
+use crate::switches::Door;
 use flashsale_core::attempt::{Answer, Attempt, Refusal, Registered};
 use flashsale_core::ids::{BuyerKey, ItemIx, ShardId};
 use std::collections::VecDeque;
@@ -36,6 +37,8 @@ pub(super) enum Outcome {
     SoldOut,
     /// Never sent.
     Busy,
+    /// Never sent: meanwhile the sale was switched.
+    Shut(Door),
     /// Sent, and not answered.
     Unknown,
 }
@@ -237,6 +240,7 @@ impl Funnel {
 
     /// Called a few times a second: answers those who waited too long, and those of items that sold out.
     pub(super) fn tick(&mut self, now: Instant) {
+        let door = self.shared.switches.door();
         for ix in 0..self.slots.len() {
             let Slot {
                 generation,
@@ -251,6 +255,9 @@ impl Funnel {
             };
             let (age, shard) = (now.saturating_duration_since(waiting.since), waiting.shard);
             match waiting.stage {
+                Stage::Waits | Stage::Admitted if door.shut() && waiting.item.is_some() => {
+                    self.complete(key, Outcome::Shut(door), now);
+                }
                 Stage::Waits if age > WAIT_MAX => self.complete(key, Outcome::Busy, now),
                 Stage::Admitted if age > WAIT_MAX => self.complete(key, Outcome::Busy, now),
                 Stage::Sent { call } if age > HOST_ANSWER_MAX => {
@@ -281,10 +288,11 @@ impl Funnel {
         if self.items[item.ix()].waits.is_empty() {
             return;
         }
-        if matches!(available, None | Some(0)) {
-            self.answer_losers(item, available.is_some(), now);
+        if available == Some(0) {
+            self.answer_losers(item, now);
         }
-        let units = available.unwrap_or(0);
+        // While nobody knows what is left, whoever comes is sent to their shard if that is open.
+        let units = available.unwrap_or(u32::MAX);
         let most = units
             .saturating_add(units.div_ceil(2))
             .saturating_add(SPARE_ATTEMPTS);
@@ -306,17 +314,14 @@ impl Funnel {
     }
 
     /// Answers everybody who waits for a sold-out item, but those who may hold a ticket: they are asked to the host.
-    /// While nobody knows what is left, all are told to come back.
-    fn answer_losers(&mut self, item: ItemIx, known: bool, now: Instant) {
+    fn answer_losers(&mut self, item: ItemIx, now: Instant) {
         let waits = std::mem::take(&mut self.items[item.ix()].waits);
         let mut left = VecDeque::new();
         for key in waits {
             let Some(buyer) = self.get(key).map(|waiting| waiting.buyer) else {
                 continue;
             };
-            if !known {
-                self.complete(key, Outcome::Busy, now);
-            } else if self.shared.winners.may_contain(buyer) {
+            if self.shared.winners.may_contain(buyer) {
                 left.push_back(key);
             } else {
                 self.complete(key, Outcome::SoldOut, now);
@@ -439,7 +444,8 @@ fn counter(shared: &Shared, outcome: Outcome) -> &AtomicU64 {
             Refusal::Unavailable => &counters.busy,
         },
         Outcome::SoldOut => &counters.sold_out,
-        Outcome::Busy | Outcome::Unknown | Outcome::Registered(_) => &counters.busy,
+        Outcome::Shut(door) if !door.paused() => &counters.sold_out,
+        Outcome::Shut(_) | Outcome::Busy | Outcome::Unknown | Outcome::Registered(_) => &counters.busy,
     }
 }
 

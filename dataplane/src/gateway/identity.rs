@@ -3,6 +3,7 @@
 use super::jwks::{Denied, Verifier};
 use super::limiter::Limiter;
 use super::problem::Problem;
+use super::thread::Arrival;
 use crate::sale::Identity;
 use flashsale_core::ids::{BuyerKey, Keyring, Millis};
 use flashsale_http::Request;
@@ -101,16 +102,19 @@ impl Identifier {
         }
     }
 
-    /// Who asks. `address` is the limiter's hash of the client's address if it has limits, `now_us` its clock.
+    /// Who asks.
     pub(super) fn identify<'a>(
         &self,
         request: &Request<'a>,
         keys: &Keyring,
-        now: Millis,
-        (address, now_us): (Option<u64>, u64),
+        arrival: &Arrival,
     ) -> Result<Buyer<'a>, NotKnown> {
+        let (now, now_us, address) = (arrival.ms, arrival.us, arrival.address);
         match self {
-            Self::Header { name, from } => Ok(by_header(request, name, from, keys)?),
+            Self::Header { name, from } => {
+                let vouched = from.iter().any(|net| net.contains(&arrival.client));
+                Ok(by_header(request, name, vouched, keys)?)
+            }
             Self::Token { verifier, known, bad } => {
                 let token = bearer(request)?;
                 let hash = hash(token);
@@ -149,11 +153,10 @@ impl Identifier {
 fn by_header<'a>(
     request: &Request<'a>,
     name: &str,
-    from: &[IpNet],
+    vouched: bool,
     keys: &Keyring,
 ) -> Result<Buyer<'a>, Problem> {
-    let peer = request.peer.ip().to_canonical();
-    if !from.iter().any(|net| net.contains(&peer)) {
+    if !vouched {
         return Err(Problem::Unauthenticated(
             "Buyers from this address are not believed.",
         ));

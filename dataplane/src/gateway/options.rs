@@ -1,5 +1,6 @@
 //! What a gateway is told at its start.
 
+use ipnet::IpNet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,8 +49,8 @@ pub struct GatewayLimits {
     pub bad_tokens_per_address: Option<Rate>,
     /// Whether addresses of this machine are limited too.
     pub limit_loopback: bool,
-    /// Whether the client's address is the last one of `X-Forwarded-For`. Only where a proxy always sets it.
-    pub trust_forwarded_for: bool,
+    /// The proxies that tell the client's address in `X-Forwarded-For`; nobody else is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Purchases that wait in one thread, for the host or for their turn; one more is answered "busy".
     pub waiting_purchases_max: usize,
     /// Open event streams of one thread; one more is answered "busy".
@@ -64,7 +65,7 @@ impl Default for GatewayLimits {
             per_address: rate(20_000, 40_000),
             bad_tokens_per_address: rate(50, 200),
             limit_loopback: false,
-            trust_forwarded_for: false,
+            trusted_proxies: Vec::new(),
             waiting_purchases_max: 65_536,
             event_streams_max: 200_000,
         }

@@ -24,6 +24,8 @@ pub(super) enum Problem {
     PaymentConflict,
     RegistrationFull,
     SoldOut,
+    SwitchedSoldOut,
+    SalePaused,
     SaleClosed,
     LimitExceeded { limit: u32 },
     WrongAmount { expected: String },
@@ -36,6 +38,8 @@ pub(super) enum Problem {
 
 /// How long a buyer who is told "busy" should wait, in seconds.
 const BUSY_RETRY_SECONDS: u64 = 1;
+/// How long one who is told "paused" should wait: nobody knows how long, and everybody comes back at once then.
+const PAUSED_RETRY_SECONDS: u64 = 5;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,6 +54,8 @@ struct Body<'a> {
     wait_ms: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    switched: Option<&'static str>,
 }
 
 impl Problem {
@@ -80,7 +86,8 @@ impl Problem {
                 "The payment id was used for something else",
             ),
             Self::RegistrationFull => ("registration-full", S::CONFLICT, "No more registrations"),
-            Self::SoldOut => ("sold-out", S::GONE, "Sold out"),
+            Self::SoldOut | Self::SwitchedSoldOut => ("sold-out", S::GONE, "Sold out"),
+            Self::SalePaused => ("sale-paused", S::SERVICE_UNAVAILABLE, "The sale is paused"),
             Self::SaleClosed => ("sale-closed", S::GONE, "The sale is over"),
             Self::LimitExceeded { .. } => (
                 "limit-exceeded",
@@ -130,6 +137,13 @@ impl Problem {
             Self::PaymentConflict => "This payment id was reported for another order or amount before.",
             Self::RegistrationFull => "As many buyers as the sale allows have registered.",
             Self::SoldOut => "No unit is free now; nothing was taken and nothing is owed.",
+            Self::SwitchedSoldOut => {
+                "The shop has switched the sale to sold out: this request took nothing. A ticket that you have stands."
+            }
+            Self::SalePaused => {
+                "The shop has paused the sale: this request took nothing. Try again after Retry-After, with the same \
+                 Idempotency-Key: if an earlier try of yours was taken, you get its ticket then."
+            }
             Self::SaleClosed => "The sale is over; nothing was taken.",
             Self::LimitExceeded { limit } => {
                 return Cow::Owned(format!(
@@ -157,6 +171,7 @@ impl Problem {
             open_time_ms: None,
             wait_ms: None,
             limit: None,
+            switched: None,
         };
         match self {
             Self::NotOpen { opens, now } => {
@@ -164,6 +179,8 @@ impl Problem {
                 body.wait_ms = Some(opens.saturating_sub(*now));
             }
             Self::LimitExceeded { limit } => body.limit = Some(*limit),
+            Self::SwitchedSoldOut => body.switched = Some("entry.soldOut"),
+            Self::SalePaused => body.switched = Some("sale.paused"),
             _ => {}
         }
         // Only strings and numbers: there is nothing in it that could fail to be written.
@@ -181,6 +198,7 @@ impl Problem {
             Self::NotOpen { opens, now } => retry(opens.saturating_sub(*now).div_ceil(1000).max(1)),
             Self::TooManyRequests { wait_seconds } => retry((*wait_seconds).max(1)),
             Self::Busy | Self::OutcomeUnknown => retry(BUSY_RETRY_SECONDS),
+            Self::SalePaused => retry(PAUSED_RETRY_SECONDS),
             Self::MethodNotAllowed { allow } => Some((header::ALLOW, HeaderValue::from_static(allow))),
             Self::Unauthenticated(_) => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             _ => None,

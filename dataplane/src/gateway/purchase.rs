@@ -7,6 +7,7 @@ use super::thread::{Arrival, Thread};
 use super::ticket::{Held, Standing};
 use crate::counters::add;
 use crate::shared::{SalePhase, Shared};
+use crate::switches::Door;
 use flashsale_core::attempt::{Answer, Attempt, Refusal, Ticketed};
 use flashsale_core::ids::{BuyerKey, ItemIx};
 use flashsale_core::ticket::Ticket;
@@ -59,7 +60,11 @@ impl Thread {
             let (opens, now) = (shared.sale.opens, arrival.ms);
             return Err(Problem::NotOpen { opens, now }.into());
         }
-        let buyer = self.buyer(request, arrival)?;
+        let door = shared.switches.door();
+        if door.shut() && shared.phase(arrival.ms) < SalePhase::Draining {
+            return Err(switched(door).into());
+        }
+        let buyer = self.identify(request, arrival)?;
         let (item, quantity) = parse(request.body, shared)?;
         let key = idempotency_key(request)?;
         add(&shared.counters.attempts, 1);
@@ -68,14 +73,24 @@ impl Thread {
         if shared.phase(arrival.ms) >= SalePhase::Draining && !may_hold() {
             return Err(Problem::SaleClosed.into());
         }
+        let shard = buyer.key.home(shared.sale.shards);
         let limit = shared.sale.items[item.ix()].limit;
         if quantity > limit {
             return Err(Problem::LimitExceeded { limit }.into());
         }
         match shared.available(item) {
-            None => return Err(Problem::Busy.into()),
             Some(0) if !may_hold() => return Err(Problem::SoldOut.into()),
-            Some(_) => {}
+            // While a shard is closed nobody knows what is left; the buyer's own shard may be open all the same.
+            None if !shared.takes(shard) => return Err(Problem::Busy.into()),
+            None | Some(_) => {}
+        }
+        // Only now: an answer from memory costs no more than "too many requests" would.
+        self.limit(&buyer, arrival)?;
+        if door
+            .limit()
+            .is_some_and(|limit| !self.all.throttle.lets_in(limit, arrival.at))
+        {
+            return Err(Problem::Busy.into());
         }
         let attempt = Attempt {
             token: 0,
@@ -86,7 +101,6 @@ impl Thread {
             // Hashed only now: who is told "sold out" from memory doesn't pay for it.
             key: key.map(|key| self.all.keys.request(buyer.key, key)),
         };
-        let shard = buyer.key.home(shared.sale.shards);
         let key = self.funnel.borrow_mut().purchase(attempt, shard, arrival.at);
         let key = key.ok_or(Problem::Busy)?;
         Ok(Reply::Later(Box::pin(Answered::new(self, key, buyer.key))))
@@ -103,6 +117,7 @@ impl Thread {
             Outcome::Answered(Answer::Refused(refusal)) => self.refusal(refusal),
             Outcome::SoldOut => Problem::SoldOut,
             Outcome::Busy => Problem::Busy,
+            Outcome::Shut(door) => switched(door),
             Outcome::Unknown => Problem::OutcomeUnknown,
         };
         self.answers.refuse(&problem)
@@ -135,6 +150,15 @@ impl Thread {
             Refusal::NotEntitled => Problem::NotEntitled,
             Refusal::Unavailable => Problem::Busy,
         }
+    }
+}
+
+/// What is said at a door that is shut.
+fn switched(door: Door) -> Problem {
+    if door.paused() {
+        Problem::SalePaused
+    } else {
+        Problem::SwitchedSoldOut
     }
 }
 
@@ -204,11 +228,11 @@ pub(super) fn invalid_body(error: &serde_json::Error) -> Problem {
 fn counter<'a>(shared: &'a Shared, problem: &Problem) -> &'a AtomicU64 {
     let counters = &shared.counters;
     match problem {
-        Problem::SoldOut => &counters.sold_out,
+        Problem::SoldOut | Problem::SwitchedSoldOut => &counters.sold_out,
         Problem::NotOpen { .. } | Problem::SaleClosed => &counters.not_open,
         Problem::LimitExceeded { .. } => &counters.limited,
         Problem::TooManyRequests { .. } => &counters.too_fast,
-        Problem::Busy => &counters.busy,
+        Problem::Busy | Problem::SalePaused => &counters.busy,
         _ => &counters.failed,
     }
 }

@@ -22,6 +22,9 @@ struct View<'a> {
     payment_timeout_seconds: u64,
     buyers: Buyers<'a>,
     items: Vec<Item<'a>>,
+    /// Why the sale was called off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -48,16 +51,21 @@ pub(super) fn response(shared: &Shared, now: Millis) -> Response {
         title: &item.title,
         price: item.price.to_string(),
         limit_per_buyer: item.limit,
-        availability: availability(shared.available(ItemIx(ix as u16)).unwrap_or(UNKNOWN), item.stock),
+        availability: availability(
+            shared.available(ItemIx(ix as u16)).unwrap_or(UNKNOWN),
+            shared.units(ItemIx(ix as u16)),
+        ),
     });
+    let (closes, amended) = (shared.closes(), shared.amended());
+    let cancelled = amended.cancellation.as_ref();
     let view = View {
         name: &sale.name,
         namespace: &sale.namespace,
         phase: shared.phase(now).word(),
         open_time: rfc3339(sale.opens),
-        close_time: rfc3339(sale.closes),
+        close_time: rfc3339(closes),
         open_time_ms: sale.opens,
-        close_time_ms: sale.closes,
+        close_time_ms: closes,
         now_ms: now,
         currency: sale.currency.code(),
         payment_timeout_seconds: sale.payment_timeout.as_secs(),
@@ -72,6 +80,7 @@ pub(super) fn response(shared: &Shared, now: Millis) -> Response {
             },
         },
         items: items.collect(),
+        cancelled: cancelled.map(|cancelled| cancelled.reason.as_str()),
     };
     // Only strings and numbers: there is nothing in it that could fail to be written.
     Response::json(StatusCode::OK, serde_json::to_vec(&view).unwrap_or_default())

@@ -1,6 +1,7 @@
 //! One thread's gateway: which call it is, who asks, and whether they may ask so often.
 
 use super::answers::Answers;
+use super::client;
 use super::funnel::{Funnel, Outcome};
 use super::identity::{Buyer, Identifier, NotKnown, address_bits};
 use super::jwks::Verifier;
@@ -10,6 +11,7 @@ use super::options::{GatewayError, GatewayOptions};
 use super::owned::Owned;
 use super::problem::{Problem, with_api_headers};
 use super::route::Route;
+use super::throttle::Throttle;
 use super::ticket::{self, Held, Standing};
 use super::watchers::{ROUND, TicketEvents, Watchers};
 use crate::clock::now_ms;
@@ -48,6 +50,7 @@ pub struct Gateways {
     pub(super) options: GatewayOptions,
     pub(super) signer: Signer,
     pub(super) keys: Keyring,
+    pub(super) throttle: Throttle,
     verifier: Option<Arc<Verifier>>,
 }
 
@@ -91,6 +94,7 @@ impl Gateways {
         Ok(Arc::new(Self {
             signer: Signer::new(shared.sale.uid, options.ticket_secret.expose().as_bytes()),
             keys: Keyring::new(shared.sale.uid),
+            throttle: Throttle::new(Instant::now()),
             verifier,
             shared,
             port,
@@ -129,6 +133,7 @@ async fn receive(thread: Rc<Thread>, mut replies: UnboundedReceiver<Vec<HostRepl
         let outcomes = batch.into_iter().map(|reply| match reply {
             HostReply::Purchase(token, answer) => (token, Outcome::Answered(answer)),
             HostReply::Register(token, registered) => (token, Outcome::Registered(registered)),
+            HostReply::Unknown(token) => (token, Outcome::Unknown),
         });
         thread.funnel.borrow_mut().settle(outcomes);
     }
@@ -153,6 +158,8 @@ pub(super) struct Arrival {
     pub(super) at: Instant,
     /// The same in microseconds, for the limits.
     pub(super) us: u64,
+    /// Where the client is, as far as those in between are believed.
+    pub(super) client: IpAddr,
     /// The client's address, hashed; `None` if it has no limit.
     pub(super) address: Option<u64>,
     /// Whether it waited for the shop's keys already.
@@ -162,11 +169,13 @@ pub(super) struct Arrival {
 impl Arrival {
     fn now(thread: &Thread, request: &Request<'_>) -> Self {
         let at = Instant::now();
+        let client = client::of(request, &thread.all.options.limits.trusted_proxies);
         Self {
             ms: now_ms(),
             at,
             us: at.saturating_duration_since(thread.started).as_micros() as u64,
-            address: thread.address(request),
+            address: thread.address(client),
+            client,
             waited: false,
         }
     }
@@ -270,36 +279,40 @@ impl Thread {
         })
     }
 
-    /// Who asks, if they haven't asked too often.
+    /// Who asks, if neither their address nor they have asked too often.
     pub(super) fn buyer<'a>(&self, request: &Request<'a>, arrival: &Arrival) -> Result<Buyer<'a>, NotKnown> {
+        let buyer = self.identify(request, arrival)?;
+        self.limit(&buyer, arrival)?;
+        Ok(buyer)
+    }
+
+    /// Who asks, if their address hasn't asked too often.
+    pub(super) fn identify<'a>(
+        &self,
+        request: &Request<'a>,
+        arrival: &Arrival,
+    ) -> Result<Buyer<'a>, NotKnown> {
         // Whoever waited for the keys has paid already.
         if let (Some(address), Some(limiter), false) = (arrival.address, &self.addresses, arrival.waited) {
             limiter.borrow_mut().take(address, arrival.us).map_err(too_many)?;
         }
-        let address = (arrival.address, arrival.us);
-        let buyer = self
-            .identifier
-            .identify(request, &self.all.keys, arrival.ms, address)?;
-        if let Some(limiter) = &self.buyers {
-            limiter
-                .borrow_mut()
-                .take(buyer.key.0 as u64, arrival.us)
-                .map_err(too_many)?;
-        }
-        Ok(buyer)
+        self.identifier.identify(request, &self.all.keys, arrival)
     }
 
-    fn address(&self, request: &Request<'_>) -> Option<u64> {
-        let limits = &self.all.options.limits;
-        let mut address = request.peer.ip();
-        if limits.trust_forwarded_for
-            && let Some(forwarded) = request.headers.get("x-forwarded-for")
-            && let Some(last) = last_address(forwarded)
-        {
-            address = last;
+    /// Takes one of the requests that this buyer has.
+    pub(super) fn limit(&self, buyer: &Buyer<'_>, arrival: &Arrival) -> Result<(), Problem> {
+        match &self.buyers {
+            Some(limiter) => limiter
+                .borrow_mut()
+                .take(buyer.key.0 as u64, arrival.us)
+                .map_err(too_many),
+            None => Ok(()),
         }
-        let limited = limits.limit_loopback || !address.to_canonical().is_loopback();
-        limited.then(|| self.hasher.hash_one(address_bits(address)))
+    }
+
+    fn address(&self, client: IpAddr) -> Option<u64> {
+        let limited = self.all.options.limits.limit_loopback || !client.is_loopback();
+        limited.then(|| self.hasher.hash_one(address_bits(client)))
     }
 
     /// The ticket that a buyer shows.
@@ -320,6 +333,9 @@ impl Thread {
         arrival: &Arrival,
     ) -> Result<Reply, NotKnown> {
         let held = self.held(text, &self.buyer(request, arrival)?)?;
+        if self.shared().switches.door().only_static() {
+            return Err(Problem::Busy.into());
+        }
         let events = TicketEvents::of(self, held).ok_or(Problem::Busy)?;
         Ok(Reply::events(events))
     }
@@ -371,14 +387,4 @@ fn too_many(wait_us: u64) -> Problem {
 
 fn time(now: Millis) -> Reply {
     with_api_headers(Response::json(StatusCode::OK, format!(r#"{{"nowMs":{now}}}"#))).into()
-}
-
-fn last_address(forwarded: &[u8]) -> Option<IpAddr> {
-    std::str::from_utf8(forwarded)
-        .ok()?
-        .rsplit(',')
-        .next()?
-        .trim()
-        .parse()
-        .ok()
 }

@@ -125,7 +125,10 @@ pub(super) fn write(out: &mut Vec<u8>, held: &Held, standing: Standing, shared: 
         reason,
         position,
         ahead: position.map(|position| position - 1),
-        wait_seconds: seconds.map(|seconds| (seconds.min(1e9) * 10.0).round() / 10.0),
+        // While no order is made, nobody knows.
+        wait_seconds: seconds
+            .filter(|seconds| *seconds < 1e9)
+            .map(|seconds| (seconds * 10.0).round() / 10.0),
         order_id: ordered.then(|| shared.sale.order_id(ticket.shard, ticket.no)),
         amount: amount.unwrap_or(item.price).to_string(),
         currency: item.price.currency().code(),

@@ -1,6 +1,6 @@
 //! From the resource to what the data plane needs.
 
-use super::{Identity, Item, Occasion, Registration, Sale, Target};
+use super::{HANDOVER, Identity, Item, Occasion, Registration, Sale, Target};
 use flashsale_core::ids::SaleUid;
 use flashsale_core::order::Backlog;
 use flashsale_crds::{
@@ -74,6 +74,7 @@ impl Sale {
             registration,
             identity: identity(effective.buyers.as_ref(), jwks)?,
             targets: targets(effective)?,
+            switches: effective.switches.clone(),
         })
     }
 }
@@ -116,7 +117,7 @@ fn targets(effective: &EffectiveSale) -> Result<Vec<Target>, Unsupported> {
     let mut targets = Vec::new();
     match &effective.orders.handover {
         EffectiveHandover::None => {}
-        EffectiveHandover::Webhook(webhook) => targets.push(target("handover", Occasion::Ordered, webhook)),
+        EffectiveHandover::Webhook(webhook) => targets.push(target(HANDOVER, Occasion::Ordered, webhook)),
         EffectiveHandover::Topic => return Err(Unsupported::Topic),
     }
     for follow_up in &effective.follow_ups {

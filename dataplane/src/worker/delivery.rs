@@ -2,10 +2,10 @@
 
 use crate::clock::now_ms;
 use crate::counters::add;
-use crate::sale::Target;
+use crate::sale::{HANDOVER, Target};
 use crate::shared::Shared;
 use crate::signature;
-use flashsale_orders::{Message, Orders, Retry};
+use flashsale_orders::{Error, Message, Orders, Retry};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Delivery {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let delivery = Arc::new(self);
         while !*stop.borrow() {
-            match delivery.orders.due(now_ms(), DUE_MAX).await {
+            match delivery.due().await {
                 Ok(due) if !due.is_empty() => delivery.send_all(due).await,
                 Ok(_) => wait(&mut stop).await,
                 Err(error) => {
@@ -68,6 +68,15 @@ impl Delivery {
                     wait(&mut stop).await;
                 }
             }
+        }
+    }
+
+    /// What is to be sent now: while follow-ups are paused, orders only.
+    async fn due(&self) -> Result<Vec<Message>, Error> {
+        let paused = self.shared.switches.in_force().follow_ups_paused;
+        match paused {
+            true => self.orders.due_to(HANDOVER, now_ms(), DUE_MAX).await,
+            false => self.orders.due(now_ms(), DUE_MAX).await,
         }
     }
 
@@ -145,3 +154,6 @@ async fn wait(stop: &mut watch::Receiver<bool>) {
     // Either way there is something to look at again.
     let _ = tokio::time::timeout(IDLE, stop.changed()).await;
 }
+
+#[cfg(test)]
+mod tests;

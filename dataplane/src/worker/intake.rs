@@ -1,9 +1,12 @@
-//! What the worker reads: the journal's durable records, folded shard by shard.
+//! What the worker reads: the log's durable records, folded shard by shard.
 
+use bytes::Bytes;
 use flashsale_core::event::{self, Event};
 use flashsale_core::fold::{Fold, Step};
 use flashsale_core::ids::{Epoch, SaleUid, Seq, ShardId};
 use flashsale_journal::{JournalError, Reader};
+use std::collections::VecDeque;
+use tokio::sync::mpsc;
 
 /// One record that counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,20 +43,51 @@ pub enum IntakeError {
     },
 }
 
+/// A record and the partition that holds it.
+pub type Stored = (u16, Bytes);
+
+/// Records of all partitions, each partition's in order, from the log's start.
+pub trait Records: Send {
+    /// The next one that is there now.
+    ///
+    /// # Errors
+    /// The log can't be read.
+    fn try_next(&mut self) -> Result<Option<Stored>, JournalError>;
+}
+
+impl Records for Reader {
+    fn try_next(&mut self) -> Result<Option<Stored>, JournalError> {
+        let next = Self::try_next(self)?;
+        Ok(next.map(|committed| (committed.partition, committed.record)))
+    }
+}
+
+impl Records for mpsc::Receiver<Stored> {
+    fn try_next(&mut self) -> Result<Option<Stored>, JournalError> {
+        Ok(self.try_recv().ok())
+    }
+}
+
+impl Records for VecDeque<Stored> {
+    fn try_next(&mut self) -> Result<Option<Stored>, JournalError> {
+        Ok(self.pop_front())
+    }
+}
+
 /// A reader of all shards.
 pub struct Intake {
     uid: SaleUid,
-    reader: Reader,
+    records: Box<dyn Records>,
     folds: Vec<Fold>,
 }
 
 impl Intake {
-    /// Reads with `reader`, which stands at the journal's start.
+    /// Reads `records`, which stand at the log's start.
     #[must_use]
-    pub fn new(uid: SaleUid, shards: u16, reader: Reader) -> Self {
+    pub fn new(uid: SaleUid, shards: u16, records: Box<dyn Records>) -> Self {
         Self {
             uid,
-            reader,
+            records,
             folds: vec![Fold::default(); usize::from(shards)],
         }
     }
@@ -67,15 +101,14 @@ impl Intake {
         let mut taken: Vec<Vec<Counted>> = vec![Vec::new(); self.folds.len()];
         let mut events = 0;
         while events < events_max {
-            let Some(committed) = self.reader.try_next()? else {
+            let Some((partition, bytes)) = self.records.try_next()? else {
                 break;
             };
-            let shard = ShardId(committed.partition);
-            let record =
-                event::decode(self.uid, shard, &committed.record).map_err(|source| IntakeError::Record {
-                    shard: shard.0,
-                    source,
-                })?;
+            let shard = ShardId(partition);
+            let record = event::decode(self.uid, shard, &bytes).map_err(|source| IntakeError::Record {
+                shard: shard.0,
+                source,
+            })?;
             let (Some(fold), Some(taken)) = (self.folds.get_mut(shard.ix()), taken.get_mut(shard.ix()))
             else {
                 continue;

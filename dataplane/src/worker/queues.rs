@@ -2,7 +2,7 @@
 
 use flashsale_core::event::TicketNo;
 use flashsale_core::ids::{ItemIx, Millis, ShardId};
-use flashsale_core::lanes::{self, Forecast, Lane};
+use flashsale_core::lanes::{Forecast, Lane, Sharing};
 use flashsale_orders::Waiting;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -42,6 +42,7 @@ impl Ord for Queued {
 pub struct Queues {
     lanes: Vec<BinaryHeap<Reverse<Queued>>>,
     served: Vec<u32>,
+    sharing: Sharing,
     per_second: f64,
     allowance: f64,
     /// Reservations still in a lane whose orders will never be made: cancelled, or closed as backlog.
@@ -59,11 +60,17 @@ impl Queues {
         Self {
             lanes: (0..items).map(|_| BinaryHeap::new()).collect(),
             served: vec![0; items],
+            sharing: Sharing::default(),
             per_second: f64::from(per_minute) / 60.0,
             allowance: 0.0,
             gone: 0,
             arrivals: Arrivals::new(items),
         }
+    }
+
+    /// From now on so many orders a minute are made; 0 is none.
+    pub fn set_rate(&mut self, per_minute: u32) {
+        self.per_second = f64::from(per_minute) / 60.0;
     }
 
     /// A reservation joins its item's lane.
@@ -75,9 +82,14 @@ impl Queues {
     /// Takes those whose turn it is, `seconds` after the last time.
     pub fn take(&mut self, seconds: f64) -> Vec<Waiting> {
         self.arrivals.turn(seconds, self.per_second);
+        if self.per_second == 0.0 {
+            self.allowance = 0.0;
+            return Vec::new();
+        }
         let most = (self.per_second * BURST_SECONDS_MAX).max(1.0);
         self.allowance = (self.allowance + self.per_second * seconds).min(most);
-        let shares = lanes::shares(self.allowance as u32, &self.situation());
+        let situation = self.situation();
+        let shares = self.sharing.share(self.allowance as u32, &situation);
         let mut taken = Vec::new();
         for ((lane, share), served) in self.lanes.iter_mut().zip(shares).zip(&mut self.served) {
             for _ in 0..share {
@@ -101,6 +113,14 @@ impl Queues {
     pub fn not_made(&mut self, n: u32) {
         self.gone = self.gone.saturating_sub(n);
         self.allowance += f64::from(n);
+    }
+
+    /// These were taken and couldn't be served now: they wait on.
+    pub fn put_back(&mut self, taken: Vec<Waiting>) {
+        self.allowance += taken.len() as f64;
+        for waiting in taken {
+            self.lanes[waiting.item.ix()].push(Reverse(Queued(waiting)));
+        }
     }
 
     fn situation(&self) -> Vec<Lane> {
@@ -257,6 +277,22 @@ mod tests {
         let places: Vec<u32> = queues.take(1.0).iter().map(|w| w.place).collect();
         assert_eq!(places, [1, 2, 3]);
         assert_eq!(queues.served(), [3]);
+    }
+
+    #[test]
+    fn a_rate_that_is_changed_holds_at_once_and_none_is_none() {
+        let mut queues = Queues::new(1, 6_000);
+        (1..=10_000).for_each(|place| queues.push(waiting(place)));
+        queues.take(0.1);
+        queues.set_rate(0);
+        assert_eq!((0..100).map(|_| queues.take(0.1).len()).sum::<usize>(), 0);
+        assert!(
+            queues.forecast(|_| 0).seconds(0, 9_000) >= 1e9,
+            "nobody knows when"
+        );
+        queues.set_rate(60_000);
+        let taken: usize = (0..20).map(|_| queues.take(0.05).len()).sum();
+        assert!((950..=1_000).contains(&taken), "{taken}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::calls::Answer;
 use crate::stand::{PHONE, Setup, Stand};
 use flashsale_dataplane::gateway::Rate;
+use flashsale_dataplane::sale::Identity;
 use std::sync::atomic::Ordering;
 
 #[tokio::test]
@@ -42,7 +43,13 @@ async fn an_address_can_be_limited_and_is_the_forwarded_one_only_if_that_is_trus
             burst: 2,
         });
         setup.options.limits.limit_loopback = true;
-        setup.options.limits.trust_forwarded_for = trusted;
+        if trusted {
+            setup.options.limits.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        }
+        setup.sale.identity = Identity::TrustedHeader {
+            name: "X-Buyer-Id".to_owned(),
+            from: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
+        };
         Stand::start(setup)
     };
     let from = async |stand: &Stand, address: &str, buyer: &str| {
@@ -67,4 +74,26 @@ async fn an_address_can_be_limited_and_is_the_forwarded_one_only_if_that_is_trus
         429,
         "the header changes nothing"
     );
+}
+
+#[tokio::test]
+async fn behind_a_proxy_it_is_the_one_in_front_of_it_that_vouches_for_buyers() {
+    let mut setup = Setup::default();
+    setup.options.limits.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    setup.sale.identity = Identity::TrustedHeader {
+        name: "X-Buyer-Id".to_owned(),
+        from: vec!["10.1.0.0/16".parse().unwrap()],
+    };
+    let stand = Stand::start(setup).await;
+    let through = async |forwarded: &str| {
+        let request = stand
+            .purchase("alice", PHONE, 1)
+            .header("X-Forwarded-For", forwarded);
+        Answer::of(request).await.status
+    };
+    assert_eq!(through("10.1.2.3").await, 202, "the shop's own proxy");
+    for forged in ["203.0.113.7", "10.1.2.3, 203.0.113.7", "nonsense"] {
+        assert_eq!(through(forged).await, 401, "{forged}");
+    }
+    assert_eq!(stand.buy("alice").await.status, 401, "the proxy by itself");
 }

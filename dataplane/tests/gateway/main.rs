@@ -10,5 +10,6 @@ mod limits;
 mod payments;
 mod purchases;
 mod stand;
+mod switches;
 mod tickets;
 mod tokens;

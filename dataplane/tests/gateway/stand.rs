@@ -66,6 +66,7 @@ impl Default for Setup {
                 from: vec!["127.0.0.0/8".parse().expect("a network")],
             },
             targets: Vec::new(),
+            switches: flashsale_crds::Switches::default(),
         };
         let mut options = GatewayOptions::new(Secret::new(TICKET_SECRET), Secret::new(PAYMENT_SECRET));
         options.dev_pay = true;

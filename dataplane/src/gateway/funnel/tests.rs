@@ -1,5 +1,6 @@
 use super::*;
 use crate::sale::{Identity, Item, Sale};
+use crate::switches::{Document, Entry, Source};
 use crossbeam_channel::Receiver;
 use flashsale_core::attempt::Ticketed;
 use flashsale_core::event::TicketNo;
@@ -43,6 +44,7 @@ fn stand(available: u32, shards: u16) -> Stand {
             from: Vec::new(),
         },
         targets: Vec::new(),
+        switches: flashsale_crds::Switches::default(),
     };
     let shared = Arc::new(Shared::new(sale));
     shared.stock[0].available.store(available, Ordering::Release);
@@ -108,6 +110,30 @@ fn what_arrives_while_a_call_is_under_way_is_the_next_call() {
     assert_eq!(stand.call().unwrap().len(), 9);
     assert!(matches!(stand.outcome(keys[0]), Some(Outcome::Answered(_))));
     assert!(stand.outcome(keys[1]).is_none());
+}
+
+#[test]
+fn those_who_wait_for_their_turn_when_the_sale_is_paused_were_never_sent_and_are_told_so() {
+    let mut stand = stand(10, 1);
+    let keys: Vec<Key> = (0..200).map(|i| stand.buy(i)).collect();
+    let sent = stand.call().unwrap();
+    let entries = vec![Entry {
+        switch: "sale.paused".to_owned(),
+        value: true.into(),
+        ..Entry::nobody(Source::Spec)
+    }];
+    stand
+        .shared
+        .switches
+        .declare(Document { revision: 1, entries }, 1);
+    stand.funnel.tick(Instant::now());
+    let outcomes: Vec<_> = keys.iter().map(|&key| stand.outcome(key)).collect();
+    let shut = outcomes
+        .iter()
+        .filter(|o| matches!(o, Some(Outcome::Shut(door)) if door.paused()));
+    assert_eq!(shut.count(), 200 - sent.len());
+    stand.reply(&sent, taken());
+    assert!(stand.call().is_none(), "nobody else is sent");
 }
 
 #[test]
