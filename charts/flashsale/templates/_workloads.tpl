@@ -1,0 +1,21 @@
+{{/* Reading what a sale consists of, apart from Secrets and ConfigMaps. */}}
+{{- define "flashsale.workloads" -}}
+- apiGroups: [""]
+  resources: [pods, services, serviceaccounts]
+  verbs: [get, list, watch]
+- apiGroups: [apps]
+  resources: [controllerrevisions, deployments, statefulsets]
+  verbs: [get, list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch]
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses, networkpolicies]
+  verbs: [get, list, watch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways, httproutes]
+  verbs: [get, list, watch]
+{{- end }}

@@ -1,0 +1,222 @@
+//! What the order log, the databases and the data plane answered.
+
+use crate::api::LoadState;
+use crate::time::Millis;
+
+/// What somebody answered, if they were asked and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<T> {
+    /// Nobody asked: there is no reason to yet.
+    NotAsked,
+    /// There was no answer.
+    Failed {
+        /// Why, in one line, without anything secret.
+        error: String,
+        /// Since when there is none.
+        since: Millis,
+    },
+    /// The answer.
+    Told {
+        /// When it was given.
+        at: Millis,
+        /// What it was.
+        value: T,
+    },
+}
+
+impl<T> Answer<T> {
+    /// The answer, however old.
+    pub fn told(&self) -> Option<&T> {
+        match self {
+            Self::Told { value, .. } => Some(value),
+            Self::NotAsked | Self::Failed { .. } => None,
+        }
+    }
+
+    /// Why there is none, if somebody was asked.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed { error, .. } => Some(error),
+            Self::NotAsked | Self::Told { .. } => None,
+        }
+    }
+}
+
+/// What the world answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct World {
+    /// The order log.
+    pub log: Answer<LogState>,
+    /// The databases of the sale's class.
+    pub databases: Databases,
+    /// The worker's figures.
+    pub figures: Answer<Figures>,
+    /// How far the clocks of the sale's processes are off.
+    pub clocks: Answer<Vec<ClockOffset>>,
+    /// The last audit since the data plane said that the sale is settled.
+    pub audit: Answer<Audit>,
+    /// How far closing the sale from its log has come; asked when [`CloseFromLog`](crate::Step::CloseFromLog) ran.
+    pub closing: Answer<Closing>,
+}
+
+impl World {
+    /// Nobody was asked anything.
+    #[must_use]
+    pub fn unasked() -> Self {
+        Self {
+            log: Answer::NotAsked,
+            databases: Databases::default(),
+            figures: Answer::NotAsked,
+            clocks: Answer::NotAsked,
+            audit: Answer::NotAsked,
+            closing: Answer::NotAsked,
+        }
+    }
+}
+
+/// The sale's namespace and topics in the order log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogState {
+    /// What differs from what the sale needs, one sentence each; empty: all is as it should be.
+    pub drift: Vec<String>,
+}
+
+/// The databases of the sale's class.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Databases {
+    /// Each, in the class' order. Empty before anybody asked.
+    pub each: Vec<DatabaseSeen>,
+    /// How far the sale's stock is loaded, by what the databases hold.
+    pub load: LoadState,
+    /// A sale of the same namespace and name with another uid that isn't settled, if a database knows one.
+    pub predecessor: Option<Predecessor>,
+}
+
+/// One database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseSeen {
+    /// Its name in the class.
+    pub name: String,
+    /// Its port, by the class' Secret; `None` while that can't be read.
+    pub port: Option<u16>,
+    /// What it answered.
+    pub answer: Answer<DatabaseState>,
+}
+
+/// What a database holds of the sale.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatabaseState {
+    /// Whether the sale's role and schema are there, up to date, and the sale is entered.
+    pub ready: bool,
+    /// Reservations that wait for their order.
+    pub backlog: u64,
+    /// Orders that are neither paid nor closed.
+    pub pending: u64,
+}
+
+/// A sale of the same namespace and name that isn't settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predecessor {
+    /// Its uid, as the API server had written it, or as the database has it.
+    pub uid: String,
+    /// The database that knows it.
+    pub database: String,
+}
+
+/// Where the data plane stands, by its own clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DataPhase {
+    /// Before the opening.
+    Armed,
+    /// Selling.
+    Open,
+    /// Closed; reservations become orders.
+    Draining,
+    /// Orders are paid or closed.
+    Settling,
+    /// Nothing is pending any more.
+    Settled,
+}
+
+/// The worker's figures (`live.json`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figures {
+    /// Where the sale stands.
+    pub phase: DataPhase,
+    /// The units of each item, in the sale's order.
+    pub items: Vec<crate::api::ItemFigures>,
+    /// Each shard.
+    pub shards: Vec<ShardFigures>,
+    /// Reservations that wait for their order.
+    pub waiting: u64,
+    /// How long the oldest of them has waited, in milliseconds.
+    pub oldest_waiting_ms: u64,
+    /// Whether all of the stock that the sale was declared with is loaded, as the worker has it.
+    pub loaded: bool,
+    /// The highest revision in `amendments.json` that has been applied; 0 for none.
+    pub amended: i64,
+    /// Orders made.
+    pub orders: u64,
+    /// Orders closed without payment.
+    pub closed: u64,
+    /// Payments to give back.
+    pub refunds_due: u64,
+}
+
+/// A shard as the worker sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardFigures {
+    /// Its number.
+    pub id: u16,
+    /// Its owner's epoch.
+    pub epoch: u32,
+    /// Where its owner stands, in one word of the data plane's.
+    pub state: String,
+    /// Whether it takes purchases, or would within the window.
+    pub open: bool,
+    /// The last event that the database has applied.
+    pub applied: u64,
+}
+
+/// How far a process' clock is off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClockOffset {
+    /// Which process: its pod's name.
+    pub process: String,
+    /// Its clock minus the operator's, in milliseconds.
+    pub offset_ms: i64,
+    /// How much of that may be the way there and back, in milliseconds.
+    pub uncertain_ms: u64,
+}
+
+/// What an audit found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Audit {
+    /// When it ended.
+    pub at: Millis,
+    /// What doesn't add up, one sentence each; empty: all does.
+    pub findings: Vec<String>,
+    /// Units loaded over all items.
+    pub stock: u64,
+    /// Units paid for.
+    pub sold: u64,
+    /// Orders made.
+    pub orders: u64,
+    /// Orders closed without payment.
+    pub closed: u64,
+    /// Payments to give back.
+    pub refunds_due: u64,
+    /// The whole report as JSON, for the ConfigMap.
+    pub report: serde_json::Value,
+}
+
+/// How far closing a sale from its log has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Closing {
+    /// Events of the log that no database has applied yet.
+    pub unapplied: u64,
+    /// Reservations that wait for their order.
+    pub backlog: u64,
+    /// Orders that are neither paid nor closed.
+    pub pending: u64,
+}

@@ -1,0 +1,217 @@
+//! How a sale goes: its pods first, then the log and the databases, its objects, and the revision that owns them last.
+
+use crate::api::{FlashSaleClassSpec, LoadState, Phase, TeardownPolicy};
+use crate::drive;
+use crate::failure::FailureKind;
+use crate::observed::{Answer, Kind};
+use crate::outcome::Step;
+use crate::pinned::OWNER;
+use crate::policy::{CLOSE_FROM_LOG_MAX, TEARDOWN_AFTER};
+use crate::time::Millis;
+use crate::view::View;
+
+/// Kinds of which pods come, and the way in.
+const FIRST: [Kind; 4] = [
+    Kind::HttpRoute,
+    Kind::Ingress,
+    Kind::Deployment,
+    Kind::StatefulSet,
+];
+
+/// When a settled sale's parts go.
+pub(crate) fn due(view: &View<'_>, settled: Millis) -> Millis {
+    let after = view.spec.teardown.as_ref().and_then(|teardown| teardown.after);
+    let class = class(view).and_then(|class| class.defaults.as_ref()?.teardown.as_ref()?.after);
+    settled.saturating_add(
+        after
+            .or(class)
+            .map_or(TEARDOWN_AFTER, crate::api::HumanDuration::millis),
+    )
+}
+
+/// The class as pinned, or as it is where the pin went first.
+fn class<'a>(view: &'a View<'_>) -> Option<&'a FlashSaleClassSpec> {
+    if let Some((_, pin)) = &view.pin {
+        return Some(&pin.class_spec);
+    }
+    let name = view.old.class.as_ref().map(|class| class.name.as_str());
+    let found = view
+        .seen
+        .classes
+        .iter()
+        .find(|class| name.is_some() && class.metadata.name.as_deref() == name);
+    found.map(|class| &class.spec)
+}
+
+/// Whether the sale's stock ever was, or may have been, in the shards.
+pub(crate) fn was_loaded(view: &View<'_>) -> bool {
+    let known = view
+        .old
+        .load
+        .as_ref()
+        .is_some_and(|load| load.state != LoadState::Unseeded);
+    let is_early = matches!(view.state.phase, Phase::Pending | Phase::Provisioning);
+    known
+        || view.seen.world.databases.load != LoadState::Unseeded
+        || view.is_loading() && !is_early && view.old.load.is_some()
+}
+
+/// Whether the orders go, too: the policy says so, the books agree, and nobody gave up waiting for them.
+fn forgets(view: &View<'_>, is_forced: bool) -> bool {
+    if !was_loaded(view) {
+        return true;
+    }
+    let own = view.spec.teardown.as_ref().and_then(|teardown| teardown.policy);
+    let default = class(view).and_then(|class| class.defaults.as_ref()?.teardown.as_ref()?.policy);
+    let agrees = view
+        .old
+        .settlement
+        .as_ref()
+        .is_some_and(|settlement| settlement.audit_ok == Some(true));
+    own.or(default) == Some(TeardownPolicy::Delete) && agrees && !is_forced
+}
+
+/// Whether nothing is left but the object itself.
+pub(crate) fn is_done(view: &View<'_>) -> bool {
+    view.seen.revisions.is_empty() && view.pin.is_none()
+}
+
+/// The steps of taking a sale down. `is_forced`: the books never agreed, and the time for that is over.
+pub(crate) fn teardown(view: &View<'_>, is_forced: bool) -> Vec<Step> {
+    if is_done(view) {
+        return view
+            .has_finalizer()
+            .then_some(Step::RemoveFinalizer)
+            .into_iter()
+            .collect();
+    }
+    let entry = view.names.child("entry");
+    let is_first = |kind: Kind, name: &str| FIRST.contains(&kind) || kind == Kind::Service && name == entry;
+    let first: Vec<Step> = delete(view, |kind, name| is_first(kind, name));
+    let are_leaving = view
+        .seen
+        .children
+        .iter()
+        .any(|child| is_first(child.kind, &child.name));
+    if are_leaving || !view.seen.pods.is_empty() {
+        // What still runs could write after the log is gone: wait until it doesn't.
+        return first;
+    }
+    let mut steps = stores(view, forgets(view, is_forced), view.policy.settle_timeout);
+    let report = view.names.child("report");
+    steps.extend(delete(view, |kind, name| {
+        !(kind == Kind::ConfigMap && name == report)
+    }));
+    let mut revisions: Vec<_> = view
+        .seen
+        .revisions
+        .iter()
+        .filter(|revision| !revision.deleting)
+        .collect();
+    revisions.sort_by_key(|revision| (revision.revision == OWNER, revision.revision));
+    steps.extend(revisions.into_iter().map(|revision| Step::Delete {
+        kind: Kind::ControllerRevision,
+        name: revision.name.clone(),
+        uid: revision.uid.clone(),
+    }));
+    steps
+}
+
+fn delete(view: &View<'_>, which: impl Fn(Kind, &str) -> bool) -> Vec<Step> {
+    let each = view
+        .seen
+        .children
+        .iter()
+        .filter(|child| !child.deleting && which(child.kind, &child.name));
+    each.map(|child| Step::Delete {
+        kind: child.kind,
+        name: child.name.clone(),
+        uid: child.uid.clone(),
+    })
+    .collect()
+}
+
+/// Log and databases. What has refused for too long is left behind, so that nothing keeps a sale for ever.
+fn stores(view: &View<'_>, forget_orders: bool, patience: Millis) -> Vec<Step> {
+    let gave_up = |matches: fn(&FailureKind) -> bool| {
+        let failure = view
+            .seen
+            .failure
+            .as_ref()
+            .filter(|failure| matches(&failure.kind));
+        failure.is_some_and(|failure| view.now >= failure.since.saturating_add(patience))
+    };
+    let mut steps = Vec::new();
+    if !gave_up(|kind| *kind == FailureKind::OrderLog) {
+        steps.push(Step::TearDownLog);
+    }
+    if !gave_up(|kind| matches!(kind, FailureKind::Database { .. })) {
+        let databases = class(view)
+            .map(|class| class.databases.as_slice())
+            .unwrap_or_default();
+        steps.extend(databases.iter().map(|database| Step::LeaveDatabase {
+            database: database.name.clone(),
+            forget_orders,
+        }));
+    }
+    steps
+}
+
+/// What is done for a sale whose namespace is going: its pods, Secrets and rights go first, so the operator itself closes
+/// it, from the log, with the class' credentials.
+pub(crate) fn with_namespace(view: &View<'_>) -> Vec<Step> {
+    if !view.has_finalizer() {
+        return Vec::new();
+    }
+    let closing = &view.seen.world.closing;
+    let is_closed = closing
+        .told()
+        .is_some_and(|c| c.unapplied + c.backlog + c.pending == 0);
+    let is_over = matches!(view.state.phase, Phase::Settled) || !was_loaded(view);
+    if !(is_over || is_closed || is_out_of_time(view)) {
+        return vec![Step::CloseFromLog];
+    }
+    let mut steps = stores(view, forgets(view, false), CLOSE_FROM_LOG_MAX);
+    if view.is_deleting() {
+        steps.push(Step::RemoveFinalizer);
+    } else {
+        // Its turn to be deleted comes; nothing more is needed before.
+        steps.clear();
+    }
+    steps
+}
+
+/// Whether the time for closing a sale from its log is over.
+pub(crate) fn is_out_of_time(view: &View<'_>) -> bool {
+    let deleted = view.seen.sale.metadata.deletion_timestamp.as_ref();
+    let since = deleted.and_then(|time| u64::try_from(time.0.as_millisecond()).ok());
+    since.is_some_and(|since| view.now >= since.saturating_add(CLOSE_FROM_LOG_MAX))
+}
+
+/// Whether a sale that is being deleted has waited long enough for its books to agree.
+pub(crate) fn is_forced(view: &View<'_>) -> bool {
+    let deadline = view
+        .old
+        .schedule
+        .as_ref()
+        .and_then(|schedule| schedule.settle_deadline);
+    let is_waiting = matches!(view.state.phase, Phase::Draining | Phase::Settling);
+    drive::is_going(view) && is_waiting && deadline.is_some_and(|deadline| view.now >= deadline.millis())
+}
+
+/// Whether log or databases couldn't be asked, as far as that keeps a teardown back: the condition's reason and message.
+pub(crate) fn unreachable(view: &View<'_>) -> Option<(&'static str, String)> {
+    if let Answer::Failed { error, .. } = &view.seen.world.log {
+        return Some((
+            "OrderLogUnreachable",
+            format!("the order log's admin API: {error}"),
+        ));
+    }
+    view.seen.world.databases.each.iter().find_map(|database| {
+        let error = database.answer.error()?;
+        Some((
+            "DatabaseUnreachable",
+            format!("database {}: {error}", database.name),
+        ))
+    })
+}

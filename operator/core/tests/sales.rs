@@ -1,0 +1,449 @@
+//! Whole sales in a simulated world, also with a crash behind every step.
+
+#![allow(clippy::unwrap_used, clippy::semicolon_if_nothing_returned)]
+
+mod world;
+
+use flashsale_operator_core::api::{LoadState, LockLevel, Outcome, Phase};
+use flashsale_operator_core::observed::Kind;
+use flashsale_operator_core::plan;
+use world::{Pace, World, at, class, class_with, open, sale, two_rooms, with};
+
+const PACES: [Pace; 2] = [Pace::Whole, Pace::StepByStep];
+
+fn names(world: &World) -> Vec<String> {
+    world
+        .objects
+        .keys()
+        .map(|(kind, name)| format!("{kind}/{name}"))
+        .collect()
+}
+
+#[test]
+fn a_sale_goes_all_the_way_and_leaves_its_report_and_nothing_else() {
+    for pace in PACES {
+        for class in [class(), two_rooms()] {
+            let mut world = World::new(sale(), class);
+            world.until(Phase::Armed, pace);
+            assert!(world.now <= open() - 50 * 60_000, "armed long before the opening");
+            assert_eq!(world.load, LoadState::Seeded);
+            world.until(Phase::Open, pace);
+            assert_eq!(world.now, open());
+            world.until(Phase::Settled, pace);
+            let status = world.status();
+            assert_eq!(status.outcome, Some(Outcome::Completed));
+            assert_eq!(status.settlement.as_ref().unwrap().audit_ok, Some(true));
+            assert!(status.items.iter().all(|item| item.sold == item.stock));
+            assert_eq!(world.plane.loads, 1);
+            let later = world.now + 2 * 3_600_000;
+            world.pass(later, pace);
+            assert_eq!(names(&world), ["ConfigMap/phone-launch-report"]);
+            assert!(world.revisions.is_empty() && !world.log && world.orders_kept);
+            assert_eq!(world.phase(), Phase::Settled);
+            world.delete();
+            assert!(world.sale.is_none(), "nothing holds it any more");
+        }
+    }
+}
+
+#[test]
+fn a_sale_at_rest_gets_no_steps_and_no_status_writes() {
+    let mut world = World::new(sale(), class());
+    for phase in [Phase::Armed, Phase::Open, Phase::Settled] {
+        world.until(phase, Pace::Whole);
+        world.rest(Pace::Whole);
+        let planned = plan(&world.observe(), world.now);
+        assert!(planned.steps.is_empty(), "{phase:?}: {:?}", planned.steps);
+        assert!(planned.events.is_empty(), "{phase:?}: {:?}", planned.events);
+        assert_eq!(planned.status, world.status(), "{phase:?}");
+        let later = plan(&world.observe(), world.now + 1);
+        assert_eq!(later.status, world.status(), "{phase:?}, later");
+    }
+    assert!(
+        world
+            .objects
+            .contains_key(&(Kind::Deployment, "phone-launch-worker".to_owned()))
+    );
+}
+
+#[test]
+fn a_scheduled_sale_costs_nothing_until_its_time() {
+    let mut world = World::new(sale(), class());
+    world.rest(Pace::Whole);
+    assert_eq!(
+        (world.phase(), world.condition("Ready")),
+        (Phase::Pending, ("True".into(), "Scheduled".into()))
+    );
+    let writes = world.status_writes;
+    world.pass(open() - 61 * 60_000, Pace::Whole);
+    assert!(world.did.is_empty() && world.status_writes == writes);
+    world.pass(open() - 60 * 60_000, Pace::StepByStep);
+    assert_eq!(
+        world.phase(),
+        Phase::Armed,
+        "all is made at once when its time comes"
+    );
+}
+
+#[test]
+fn figures_of_a_live_sale_are_written_at_edges_and_else_at_most_every_ten_seconds() {
+    let mut world = World::new(sale(), class());
+    world.until(Phase::Open, Pace::Whole);
+    let (writes, from) = (world.status_writes, world.now);
+    world.until(Phase::Draining, Pace::Whole);
+    let seconds = (world.now - from) / 1_000;
+    let writes = world.status_writes - writes;
+    assert!(
+        seconds >= 120 && (5..=11).contains(&writes),
+        "{writes} writes in {seconds} s"
+    );
+}
+
+#[test]
+fn an_extension_and_more_stock_reach_the_data_plane_once() {
+    for pace in PACES {
+        let mut world = World::new(sale(), class());
+        world.until(Phase::Open, pace);
+        world.edit(|sale| {
+            sale.spec.close_time = "2026-12-01T12:05:00Z".parse().unwrap();
+            sale.spec.items.as_mut().unwrap()[0].stock = 10_500;
+        });
+        world.rest(pace);
+        world.edit(|sale| sale.spec.items.as_mut().unwrap()[0].stock = 11_000);
+        world.rest(pace);
+        assert_eq!(world.condition("Amended"), ("True".into(), "Applied".into()));
+        // A ConfigMap that somebody deletes comes back with the same grants.
+        world
+            .objects
+            .remove(&(Kind::ConfigMap, "phone-launch-run".to_owned()));
+        world.rest(pace);
+        world.until(Phase::Draining, pace);
+        assert_eq!(world.now, at("2026-12-01T12:05:00Z"));
+        assert_eq!(world.plane.loaded, [("phone-15-black".to_owned(), 11_000)]);
+        world.edit(|sale| sale.spec.items.as_mut().unwrap()[0].stock = 12_000);
+        world.rest(pace);
+        assert_eq!(world.condition("Amended"), ("False".into(), "TooLate".into()));
+        world.until(Phase::Settled, pace);
+        assert_eq!(world.plane.loaded[0].1, 11_000);
+    }
+}
+
+#[test]
+fn what_a_running_sale_does_not_take_over_is_said() {
+    let mut world = World::new(sale(), class());
+    world.until(Phase::Armed, Pace::Whole);
+    let revisions = world.revisions.len();
+    world.edit(|sale| {
+        sale.spec.orders = Some(serde_json::from_str(r#"{"paymentTimeout": "5m"}"#).unwrap());
+    });
+    world.rest(Pace::Whole);
+    assert_eq!(world.condition("Amended"), ("False".into(), "TooLate".into()));
+    assert_eq!(world.revisions.len(), revisions);
+    let status = world.status();
+    let said = &status
+        .conditions
+        .iter()
+        .find(|c| c.kind == "Amended")
+        .unwrap()
+        .message;
+    assert!(said.contains("spec.orders"), "{said}");
+}
+
+#[test]
+fn a_change_before_loading_is_made_and_pods_of_the_old_one_go() {
+    for pace in PACES {
+        let mut world = World::new(sale(), class());
+        world.broken.database = true;
+        world.until(Phase::Provisioning, pace);
+        let to = world.now + 30_000;
+        world.pass(to, pace);
+        world.edit(|sale| sale.spec.items.as_mut().unwrap()[0].stock = 120_000);
+        world.broken.database = false;
+        world.until(Phase::Armed, pace);
+        assert_eq!(world.plane.loaded, [("phone-15-black".to_owned(), 120_000)]);
+        assert_eq!(world.status().plan.unwrap().shards, Some(3));
+        let set = &world.objects[&(Kind::StatefulSet, "phone-launch-shards-a".to_owned())];
+        assert_eq!(set.replicas, 3);
+    }
+}
+
+#[test]
+fn a_sale_called_off_while_open_drains_settles_and_goes() {
+    for pace in PACES {
+        let mut world = World::new(
+            with(serde_json::json!({"teardown": {"after": "10s", "policy": "Delete"}})),
+            class(),
+        );
+        world.until(Phase::Open, pace);
+        let to = world.now + 20_000;
+        world.pass(to, pace);
+        world.edit(|sale| {
+            sale.spec.cancellation = Some(
+                serde_json::from_str(r#"{"reason": "a fault in the item", "unpaidOrders": "Close"}"#)
+                    .unwrap(),
+            );
+        });
+        world.rest(pace);
+        assert_eq!(world.phase(), Phase::Draining);
+        world.until(Phase::Settled, pace);
+        assert_eq!(world.status().outcome, Some(Outcome::Cancelled));
+        assert!(world.now < open() + 110_000, "it didn't wait for its end");
+        let to = world.now + 60_000;
+        world.pass(to, pace);
+        assert_eq!(names(&world), ["ConfigMap/phone-launch-report"]);
+        assert!(!world.orders_kept);
+    }
+}
+
+#[test]
+fn deleting_a_live_sale_drains_and_settles_before_anything_goes() {
+    for pace in PACES {
+        let mut world = World::new(sale(), two_rooms());
+        world.until(Phase::Open, pace);
+        let to = world.now + 20_000;
+        world.pass(to, pace);
+        world.delete();
+        world.rest(pace);
+        assert_eq!(world.phase(), Phase::Draining);
+        assert!(
+            world.log
+                && world
+                    .objects
+                    .contains_key(&(Kind::Deployment, "phone-launch-worker".to_owned()))
+        );
+        let to = world.now + 600_000;
+        world.pass(to, pace);
+        assert!(world.sale.is_none(), "{:#?}", world.sale.map(|sale| sale.status));
+        assert_eq!(names(&world), ["ConfigMap/phone-launch-report"]);
+        assert!(world.orders_kept && !world.log && world.revisions.is_empty());
+    }
+}
+
+#[test]
+fn deleting_a_sale_before_anything_is_loaded_takes_no_time() {
+    for pace in PACES {
+        let mut world = World::new(sale(), class());
+        world.delete();
+        assert!(world.sale.is_none());
+
+        let mut world = World::new(sale(), class());
+        world.broken.pods = true;
+        world.until(Phase::Provisioning, pace);
+        world.rest(pace);
+        let before = world.now;
+        world.delete();
+        let to = world.now + 60_000;
+        world.pass(to, pace);
+        assert!(world.sale.is_none(), "{:#?}", world.sale.map(|sale| sale.status));
+        assert!(world.now <= before + 60_000 && !world.orders_kept && world.objects.is_empty());
+    }
+}
+
+#[test]
+fn a_class_can_keep_a_live_sale_from_being_deleted_until_somebody_says_that_they_know() {
+    let mut world = World::new(
+        sale(),
+        class_with(
+            "policies",
+            serde_json::json!({"liveDeletion": "Refuse", "freezeBefore": "0s"}),
+        ),
+    );
+    world.until(Phase::Open, Pace::Whole);
+    world.delete();
+    world.rest(Pace::Whole);
+    assert_eq!(
+        (world.phase(), world.condition("Reconciling")),
+        (Phase::Open, ("True".into(), "DeletionRefused".into()))
+    );
+    let uid = world.sale().metadata.uid.clone().unwrap();
+    let annotations = world.sale_mut().metadata.annotations.get_or_insert_default();
+    annotations.insert("flashsale.dev/allow-deletion".to_owned(), uid);
+    world.rest(Pace::Whole);
+    assert_eq!(world.phase(), Phase::Draining);
+}
+
+#[test]
+fn a_namespace_that_goes_has_its_sale_closed_from_the_log() {
+    for pace in PACES {
+        let mut world = World::new(sale(), class());
+        world.until(Phase::Open, pace);
+        world.terminating = true;
+        world.delete();
+        // Pods, Secrets and revisions go by themselves, in no order.
+        world.objects.clear();
+        world.revisions.clear();
+        let to = world.now + 60_000;
+        world.pass(to, pace);
+        assert!(world.did.contains(&"close the sale from its log".to_owned()));
+        assert!(world.sale.is_none() && world.orders_kept && !world.log);
+    }
+}
+
+#[test]
+fn a_sale_that_misses_its_opening_fails_and_stays_closed() {
+    for (policies, late) in [
+        (serde_json::json!({"freezeBefore": "0s"}), 600_000),
+        (
+            serde_json::json!({"freezeBefore": "0s", "lateOpening": "Fail"}),
+            0,
+        ),
+    ] {
+        let mut world = World::new(
+            with(serde_json::json!({"closeTime": "2026-12-01T13:00:00Z"})),
+            class_with("policies", policies),
+        );
+        world.broken.database = true;
+        world.until(Phase::Failed, Pace::Whole);
+        assert!(
+            (open() + late..open() + late + 5_000).contains(&world.now),
+            "{}",
+            world.now - open()
+        );
+        assert_eq!(
+            world.condition("Stalled"),
+            ("True".into(), "MissedOpening".into())
+        );
+        world.broken.database = false;
+        let to = world.now + 60_000;
+        world.pass(to, Pace::Whole);
+        assert_eq!((world.phase(), world.load), (Phase::Failed, LoadState::Unseeded));
+        assert_eq!(world.status().lock_level, Some(LockLevel::Closed));
+        world.delete();
+        world.rest(Pace::Whole);
+        let to = world.now + 60_000;
+        world.pass(to, Pace::Whole);
+        assert!(world.sale.is_none() && !world.orders_kept);
+    }
+}
+
+#[test]
+fn a_sale_that_is_late_within_the_grace_opens() {
+    let mut world = World::new(
+        with(serde_json::json!({"closeTime": "2026-12-01T13:00:00Z"})),
+        class(),
+    );
+    world.broken.pods = true;
+    world.pass(open() + 120_000, Pace::Whole);
+    assert_eq!(
+        (world.phase(), world.condition("Stalled").1.as_str()),
+        (Phase::Provisioning, "ProvisionTimeout")
+    );
+    let warned: Vec<&str> = world
+        .events
+        .iter()
+        .filter(|e| e.warning)
+        .map(|e| e.reason.as_str())
+        .collect();
+    assert_eq!(warned, ["ProvisionTimeout", "NotReadyForStart"]);
+    world.broken.pods = false;
+    world.until(Phase::Open, Pace::Whole);
+    assert!(world.now < open() + 200_000);
+}
+
+#[test]
+fn stock_is_not_loaded_beside_an_unsettled_sale_of_the_same_name() {
+    let mut world = World::new(sale(), class());
+    world.predecessor = Some("0123456789abcdef0123456789abcdef".to_owned());
+    world.until(Phase::Provisioning, Pace::Whole);
+    let to = world.now + 60_000;
+    world.pass(to, Pace::Whole);
+    assert_eq!(
+        world.condition("Stalled"),
+        ("True".into(), "PreviousSaleUnsettled".into())
+    );
+    assert_eq!(
+        (world.condition("Armed").1.as_str(), world.load),
+        ("NoPredecessor", LoadState::Unseeded)
+    );
+    let annotations = world.sale_mut().metadata.annotations.get_or_insert_default();
+    annotations.insert(
+        "flashsale.dev/supersedes".to_owned(),
+        "01234567-89ab-cdef-0123-456789abcdef".to_owned(),
+    );
+    world.until(Phase::Armed, Pace::Whole);
+}
+
+#[test]
+fn books_that_do_not_agree_stop_everything_and_keep_everything() {
+    let mut world = World::new(
+        with(serde_json::json!({"teardown": {"after": "10s", "policy": "Delete"}})),
+        class(),
+    );
+    world.findings = vec!["unit 7 of phone-15-black is sold twice".to_owned()];
+    world.until(Phase::Failed, Pace::Whole);
+    assert_eq!(
+        world.condition("ConservationHolds"),
+        ("False".into(), "AuditFailed".into())
+    );
+    assert_eq!(world.condition("Stalled").1, "ConservationBroken");
+    let to = world.now + 3_600_000;
+    world.pass(to, Pace::Whole);
+    assert!(
+        world.log
+            && world
+                .objects
+                .contains_key(&(Kind::StatefulSet, "phone-launch-shards-a".to_owned()))
+    );
+    world.delete();
+    let to = world.now + 60_000;
+    world.pass(to, Pace::Whole);
+    assert!(
+        world.sale.is_none() && world.orders_kept,
+        "orders that don't agree are never forgotten"
+    );
+}
+
+#[test]
+fn a_log_that_is_gone_for_good_does_not_keep_a_deleted_sale_for_ever() {
+    let mut world = World::new(sale(), class());
+    world.until(Phase::Settled, Pace::Whole);
+    world.broken.log = true;
+    world.delete();
+    let to = world.now + 3_600_000;
+    world.pass(to, Pace::Whole);
+    assert_eq!(
+        world.condition("TeardownBlocked"),
+        ("True".into(), "OrderLogUnreachable".into())
+    );
+    let to = world.now + 25 * 3_600_000;
+    world.pass(to, Pace::Whole);
+    assert!(world.sale.is_none(), "{:#?}", world.did.last());
+}
+
+#[test]
+fn the_number_of_gateways_follows_the_spec_without_applying_anything() {
+    let mut world = World::new(sale(), class());
+    world.until(Phase::Open, Pace::Whole);
+    let steps = world.did.len();
+    world.edit(|sale| {
+        sale.spec.data_plane = Some(serde_json::from_str(r#"{"gateways": {"replicas": 7}}"#).unwrap())
+    });
+    world.rest(Pace::Whole);
+    assert_eq!(
+        world.did[steps..],
+        ["scale Deployment phone-launch-gateway-a to 7"]
+    );
+    assert_ne!(world.condition("Amended").1, "TooLate");
+}
+
+#[test]
+fn a_newer_operator_leaves_an_armed_sale_alone_and_says_so() {
+    let mut world = World::new(sale(), class());
+    world.until(Phase::Armed, Pace::Whole);
+    let mut seen = world.observe();
+    seen.settings.operator_version = "0.2.0".to_owned();
+    assert!(plan(&seen, world.now).steps.is_empty());
+    seen.settings.data_plane_image = "docker.io/flashsale/dataplane:0.2.0".to_owned();
+    let planned = plan(&seen, world.now);
+    assert!(planned.steps.is_empty(), "{:?}", planned.steps);
+    let pending = planned
+        .status
+        .conditions
+        .iter()
+        .find(|c| c.kind == "UpgradePending");
+    assert!(pending.is_some_and(|pending| pending.reason == "Pinned"));
+    assert_eq!(
+        planned.status.revision.unwrap().image.unwrap(),
+        "docker.io/flashsale/dataplane:0.1.0"
+    );
+}

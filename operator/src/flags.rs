@@ -1,0 +1,85 @@
+//! What the command line and the pod's own description say.
+
+use clap::{ArgAction, Parser};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Runs flash sales on this cluster.
+#[derive(Debug, Clone, Parser)]
+#[command(version)]
+pub(crate) struct Flags {
+    /// A namespace whose sales are looked after; again for more. Left out: all namespaces
+    #[arg(
+        long = "namespace",
+        value_name = "NAME",
+        env = "FLASHSALE_NAMESPACES",
+        value_delimiter = ','
+    )]
+    pub(crate) namespaces: Vec<String>,
+    /// The operator's own namespace: its lease and the Secrets of the classes are there
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "POD_NAMESPACE",
+        default_value = "flashsale-system"
+    )]
+    pub(crate) operator_namespace: String,
+    /// The name of the operator's pod, which events are reported by
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "POD_NAME",
+        default_value = "flashsale-operator"
+    )]
+    pub(crate) pod_name: String,
+    /// The uid of the operator's pod, which holds the lease; left out, a random one
+    #[arg(long, value_name = "UID", env = "POD_UID")]
+    pub(crate) pod_uid: Option<String>,
+    /// The data plane's image where a class names none
+    #[arg(long, value_name = "IMAGE", env = "FLASHSALE_DATAPLANE_IMAGE")]
+    pub(crate) dataplane_image: String,
+    /// The image of Redis where a class names none
+    #[arg(long, value_name = "IMAGE", env = "FLASHSALE_REDIS_IMAGE")]
+    pub(crate) redis_image: String,
+    /// Where health and metrics are served
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
+    pub(crate) metrics_address: SocketAddr,
+    /// Work only while holding the lease; `false` where nothing else can run beside this process
+    #[arg(long, default_value_t = true, action = ArgAction::Set)]
+    pub(crate) leader_elect: bool,
+    /// How many sales are worked on at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) workers: u16,
+    /// The cluster's address and credentials; left out, the pod's own
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The domain of the cluster's Services
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    pub(crate) cluster_domain: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_are_given_again_or_with_commas() {
+        let images = ["--dataplane-image", "a:1", "--redis-image", "b:1"];
+        let given = [
+            "operator",
+            "--namespace",
+            "a,b",
+            "--namespace",
+            "c",
+            "--leader-elect=false",
+        ];
+        let flags = Flags::try_parse_from(given.into_iter().chain(images)).unwrap();
+        assert_eq!(flags.namespaces, ["a", "b", "c"]);
+        assert!(!flags.leader_elect);
+        assert!(
+            Flags::try_parse_from(["operator"].into_iter().chain(images))
+                .unwrap()
+                .leader_elect
+        );
+    }
+}
