@@ -1,6 +1,7 @@
 //! `flashsale dead-letters`: messages to the shop that were given up.
 
 use crate::failure::Failure;
+use crate::parts::PartsArgs;
 use flashsale_crds::EffectiveBuyers;
 use flashsale_dataplane::clock::now_ms;
 use flashsale_dataplane::data_dir::{DataDir, Overrides};
@@ -21,6 +22,8 @@ pub(crate) struct Args {
     /// The sale's data directory
     #[arg(long, global = true, default_value = "flashsale-data")]
     data: PathBuf,
+    #[command(flatten)]
+    parts: PartsArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -43,8 +46,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         ..Overrides::default()
     };
     let prepared = DataDir::new(args.data).load(&overrides)?;
+    let parts = args.parts.parts()?;
+    prepared.dir.keep_kinds(&parts.kinds())?;
     let spec = serde_json::Value::Null;
-    let orders = open_existing_orders(&prepared.dir, &prepared.sale, spec).await?;
+    let orders = open_existing_orders(&prepared.dir, &prepared.sale, spec, &parts).await?;
     match args.action {
         Action::List => {
             let dead = orders.dead_messages(LISTED_MAX).await?;

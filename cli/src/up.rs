@@ -6,6 +6,7 @@ mod wanted;
 
 use crate::crowd::{self, CrowdArgs};
 use crate::failure::Failure;
+use crate::parts::PartsArgs;
 use crate::report;
 use flashsale_buyers::{Crowd, Outcome, Progress};
 use flashsale_core::ids::SaleUid;
@@ -76,6 +77,8 @@ pub(crate) struct Args {
     #[arg(long)]
     plain: bool,
     #[command(flatten)]
+    parts: PartsArgs,
+    #[command(flatten)]
     crowd: CrowdArgs,
 }
 
@@ -101,6 +104,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let yaml = std::fs::read_to_string(&args.sale)
         .map_err(|e| Failure::input(format!("{}: can't read it ({e})", args.sale.display())))?;
+    let parts = args.parts.parts()?;
+    parts.check()?;
     let given_secret = args.payment_secret.as_deref().map(read_secret).transpose()?;
     let gateways = args.gateways.map_or_else(cores, usize::from);
     let options = FrontOptions {
@@ -111,6 +116,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     // Before the sale's times are decided and written down: a start that serves nobody decides nothing.
     let doors = Doors::take(options, gateways).await?;
+    parts.reach().await?;
     // Kept until the end: dropping it removes the directory.
     let (dir, _temporary) = data_dir(&args)?;
     let prepared = dir.prepare(&yaml, &overrides(&args), SaleUid(rand::random()), now_ms())?;
@@ -120,7 +126,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let sale = prepared.sale.clone();
     let spec = serde_json::Value::String(prepared.yaml.clone());
-    let mut embedded = Embedded::start(&prepared.dir, sale, spec, gateways, Arc::clone(&secret)).await?;
+    let mut embedded =
+        Embedded::start(&prepared.dir, sale, spec, &parts, gateways, Arc::clone(&secret)).await?;
     let front = match Front::open(&mut embedded, doors) {
         Ok(front) => front,
         Err(error) => {

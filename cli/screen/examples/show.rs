@@ -76,6 +76,7 @@ fn scene(t: f64, items: u64, shards: u16) -> Snapshot {
         promised: won / u64::from(shards) + 1,
         applied: (won - won / 10) / u64::from(shards) + 1,
         free: (stock_each * items - won) / u64::from(shards),
+        open: true,
     };
     let live = Live {
         sale: "phone-launch".to_owned(),
@@ -128,6 +129,7 @@ fn scene(t: f64, items: u64, shards: u16) -> Snapshot {
             p99: 7.9,
             p999: 21.0,
         },
+        ..Live::default()
     };
     let crowd = CrowdProgress {
         total: BUYERS,

@@ -32,6 +32,7 @@ fn sale(items: u64, shards: u16) -> Snapshot {
         promised: 1_000,
         applied: 900,
         free: 1_250 + u64::from(id),
+        open: true,
     };
     let live = Live {
         sale: "phone-launch".to_owned(),
@@ -73,6 +74,7 @@ fn sale(items: u64, shards: u16) -> Snapshot {
             p99: 7.96,
             p999: 21.4,
         },
+        ..Live::default()
     };
     let crowd = CrowdProgress {
         total: 500_000,
@@ -194,8 +196,10 @@ fn live_json_of_the_api_is_read_and_written_with_the_same_names() {
                "reserved":10,"ordered":11,"paid":12,"closed":13,"refundDue":14},
      "rates":{"requestsPerSecond":1.5,"wonPerSecond":2.5,"ordersPerSecond":3.5},
      "queue":{"waiting":1,"oldestSeconds":0.5,"ratePerMinute":2},
-     "shards":[{"id":0,"epoch":1,"state":"Open","next":1,"promised":2,"applied":3,"free":4}],
-     "latencyMs":{"p50":0.5,"p99":1.5,"p999":2.5}}"#;
+     "shards":[{"id":0,"epoch":1,"state":"Open","next":1,"promised":2,"applied":3,"free":4,"open":true}],
+     "latencyMs":{"p50":0.5,"p99":1.5,"p999":2.5},
+     "loaded":true,"amendmentsRevision":7,"amendmentsRefused":["too late"],"switchesRevision":5,
+     "switches":[]}"#;
     let live: Live = serde_json::from_str(text).unwrap();
     let given: serde_json::Value = serde_json::from_str(text).unwrap();
     assert_eq!(serde_json::to_value(&live).unwrap(), given);

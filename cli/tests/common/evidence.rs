@@ -10,9 +10,10 @@ use flashsale_core::ticket::{Signer, TicketBytes};
 use flashsale_crds::EffectiveBuyers;
 use flashsale_dataplane::audit::Evidence;
 use flashsale_dataplane::data_dir::{DataDir, Overrides};
-use flashsale_dataplane::embedded::{audit_closed, open_orders};
+use flashsale_dataplane::embedded::{Parts, audit_closed, open_orders};
 use flashsale_dataplane::sale::Sale;
 use std::path::Path;
+use tokio::runtime::Handle;
 
 /// A sale at rest.
 pub(crate) struct AtRest {
@@ -22,14 +23,23 @@ pub(crate) struct AtRest {
 }
 
 impl AtRest {
+    /// Reads it on a thread of its own: the compiler can't see that the databases' futures may be moved between threads.
     pub(crate) async fn read(data: &Path) -> Self {
+        let (data, runtime) = (data.to_owned(), Handle::current());
+        let reading = tokio::task::spawn_blocking(move || runtime.block_on(Self::read_here(&data)));
+        reading.await.unwrap()
+    }
+
+    async fn read_here(data: &Path) -> Self {
         let overrides = Overrides {
             buyers: Some(EffectiveBuyers::development()),
             ..Overrides::default()
         };
         let prepared = DataDir::new(data).load(&overrides).unwrap();
         let (dir, sale) = (prepared.dir, prepared.sale);
-        let orders = open_orders(&dir, &sale, serde_json::Value::Null).await.unwrap();
+        let orders = open_orders(&dir, &sale, serde_json::Value::Null, &Parts::default())
+            .await
+            .unwrap();
         let secret: String = orders
             .ticket_secret()
             .0
@@ -37,7 +47,9 @@ impl AtRest {
             .map(|b| format!("{b:02x}"))
             .collect();
         orders.close().await;
-        let (_, _, evidence) = audit_closed(&dir, &sale, serde_json::Value::Null).await.unwrap();
+        let (_, _, evidence) = audit_closed(&dir, &sale, serde_json::Value::Null, &Parts::default())
+            .await
+            .unwrap();
         let signer = Signer::new(sale.uid, secret.as_bytes());
         Self {
             sale,

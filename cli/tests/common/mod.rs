@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part of this")]
 
 pub(crate) mod evidence;
+pub(crate) mod refusal;
 pub(crate) mod served;
 pub(crate) mod shop;
 
@@ -94,8 +95,13 @@ pub(crate) struct Ended {
 }
 
 /// Runs a command to its end.
-pub(crate) async fn ended(mut command: Command) -> Ended {
-    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+pub(crate) async fn ended(command: Command) -> Ended {
+    ended_within(command, PATIENCE).await
+}
+
+/// Runs a command to its end, which must come within `patience`.
+pub(crate) async fn ended_within(mut command: Command, patience: Duration) -> Ended {
+    let output = tokio::time::timeout(patience, command.output()).await;
     let output = output.expect("the command ends").expect("the command starts");
     Ended {
         code: output.status.code(),
@@ -106,8 +112,13 @@ pub(crate) async fn ended(mut command: Command) -> Ended {
 
 /// `flashsale audit --json`: the exit code and the report.
 pub(crate) async fn audit(data: &Path) -> (Ended, serde_json::Value) {
+    audit_on(data, &[]).await
+}
+
+/// The same of a sale whose parts these options name.
+pub(crate) async fn audit_on(data: &Path, parts: &[String]) -> (Ended, serde_json::Value) {
     let mut command = flashsale(["audit", "--json", "--data"]);
-    command.arg(data);
+    command.arg(data).args(parts);
     let ended = ended(command).await;
     let report = serde_json::from_str(&ended.out).unwrap_or_default();
     (ended, report)

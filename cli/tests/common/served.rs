@@ -94,8 +94,14 @@ impl Served {
 
     /// Waits until it ends.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let ended = tokio::time::timeout(super::PATIENCE, self.child.wait()).await;
-        ended.expect("the server ends").unwrap()
+        self.ended_within(super::PATIENCE).await
+    }
+
+    /// Waits until it ends, which must come within `patience`.
+    pub(crate) async fn ended_within(&mut self, patience: Duration) -> ExitStatus {
+        let ended = tokio::time::timeout(patience, self.child.wait()).await;
+        let errors = || format!("it doesn't end within {patience:?}: {}", self.errors());
+        ended.unwrap_or_else(|_| panic!("{}", errors())).unwrap()
     }
 
     /// Whether it has ended.

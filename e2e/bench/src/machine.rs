@@ -21,6 +21,14 @@ pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
 }
 
+/// CPU time of the main thread of process `pid` in seconds, by the nanosecond: the first number of its schedstat.
+pub(crate) fn main_thread_seconds(pid: u32) -> anyhow::Result<f64> {
+    let path = format!("/proc/{pid}/task/{pid}/schedstat");
+    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let nanos: u64 = text.split(' ').next().unwrap_or_default().parse()?;
+    Ok(nanos as f64 / 1e9)
+}
+
 /// CPU time of this thread in seconds, by the nanosecond.
 pub(crate) fn thread_cpu_seconds() -> f64 {
     seconds(rustix::time::clock_gettime(ClockId::ThreadCPUTime))

@@ -1,4 +1,4 @@
-//! `make bench`: measures the embedded product side by side with what others know.
+//! `make bench`: measures the product side by side with what others know, in one process and on real parts.
 //!
 //! Whatever is compared takes turns in the same run, round by round, so that a machine with neighbours slows both
 //! alike. Children are ended by their ids; files go to a temporary directory on the disk that is measured.
@@ -12,8 +12,10 @@ mod nginx;
 mod orders;
 mod progress;
 mod purchases;
+mod real;
 mod report;
 mod sale;
+mod sold;
 mod sold_out;
 mod wrk;
 
@@ -27,14 +29,55 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Where `--write` puts the report.
-const REPORT: &str = "docs/benchmarks/embedded.md";
+/// The pages that `--write` writes.
+const PAGES: [Page; 2] = [
+    Page {
+        title: "Benchmarks of the embedded product",
+        path: "docs/benchmarks/embedded.md",
+        names: &[
+            Name::SoldOut,
+            Name::Engine,
+            Name::Purchases,
+            Name::Orders,
+            Name::Batching,
+            Name::Journal,
+        ],
+        repeat: "flashsale-bench embedded --write",
+    },
+    Page {
+        title: "Benchmarks of the real parts",
+        path: "docs/benchmarks/real.md",
+        names: &[
+            Name::Redis,
+            Name::Coupons,
+            Name::OrdersPostgres,
+            Name::PurchasesReal,
+            Name::OrderRateReal,
+            Name::SaleReal,
+        ],
+        repeat: "flashsale-bench real --write",
+    },
+];
+
+/// A page of the report.
+#[derive(Debug)]
+struct Page {
+    title: &'static str,
+    path: &'static str,
+    names: &'static [Name],
+    /// The command that measures all of it.
+    repeat: &'static str,
+}
 
 /// The benchmarks there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Name {
     /// Each of them
     All,
+    /// Those of one process and its directory
+    Embedded,
+    /// Those on real Redis, Pulsar and PostgreSQL
+    Real,
     /// "Sold out" from the real gateway against nginx answering from its configuration
     SoldOut,
     /// The engine alone: attempts per second of one core
@@ -47,9 +90,39 @@ enum Name {
     Batching,
     /// The journal's commits against the disk's own
     Journal,
+    /// Purchases in one Redis: batches against one call each
+    Redis,
+    /// What Redis needs to know 10,000 winners among 5,000,000 buyers again
+    Coupons,
+    /// Orders into PostgreSQL against a bare insert
+    OrdersPostgres,
+    /// Purchases over HTTP on Redis, Pulsar and PostgreSQL, durable in Pulsar
+    PurchasesReal,
+    /// Orders made at a set rate in PostgreSQL
+    OrderRateReal,
+    /// A whole sale of 100,000 units to 500,000 buyers on Redis, Pulsar and PostgreSQL
+    SaleReal,
 }
 
-/// Measure the embedded product side by side with what others know.
+impl Name {
+    /// The benchmarks it stands for.
+    fn each(self) -> Vec<Self> {
+        let of = |page: &Page| page.names.to_vec();
+        match self {
+            Self::All => PAGES.iter().flat_map(of).collect(),
+            Self::Embedded => of(&PAGES[0]),
+            Self::Real => of(&PAGES[1]),
+            one => vec![one],
+        }
+    }
+
+    fn word(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// Measure the product side by side with what others know.
 #[derive(Debug, Parser)]
 struct Cli {
     /// Which benchmark
@@ -61,7 +134,7 @@ struct Cli {
     /// Write all figures with all rounds here
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the report to docs/benchmarks/embedded.md
+    /// Write the report to docs/benchmarks/, each page whose benchmarks all were asked for
     #[arg(long)]
     write: bool,
     /// Keep the data that is measured on this directory's disk, instead of beside this program
@@ -124,10 +197,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
                 on.display()
             )
         })?;
-    let names: Vec<Name> = match cli.name {
-        Name::All => Name::value_variants()[1..].to_vec(),
-        one => vec![one],
-    };
+    let names = cli.name.each();
     let progress = Progress::new(names.len());
     let bench = Bench {
         rounds: usize::from(cli.rounds),
@@ -143,10 +213,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     check(&names, &bench)?;
     let (mut sections, mut failed) = (Vec::new(), None);
     for name in names {
-        let word = name.to_possible_value();
-        let word = word.as_ref().map_or("", |w| w.get_name());
-        progress.begin(word);
-        match measure(name, &bench).with_context(|| word.to_owned()) {
+        progress.begin(&name.word());
+        match measure(name, &bench).with_context(|| name.word()) {
             Ok(section) => sections.push(section),
             // What the others found is worth having all the same.
             Err(error) => {
@@ -165,10 +233,17 @@ fn check(names: &[Name], bench: &Bench<'_>) -> anyhow::Result<()> {
     if wants(&[Name::SoldOut]) {
         machine::program("nginx", "nginx-light")?;
     }
-    if wants(&[Name::SoldOut, Name::Purchases, Name::Orders]) {
+    let whole = [Name::PurchasesReal, Name::OrderRateReal, Name::SaleReal];
+    if wants(&[Name::SoldOut, Name::Purchases, Name::Orders]) || wants(&whole) {
         machine::program("wrk", "wrk")?;
         machine::program("taskset", "util-linux")?;
         machine::flashsale(bench.programs)?;
+    }
+    if wants(&[Name::Redis, Name::Coupons]) || wants(&whole) {
+        machine::program("redis-server", "redis-server")?;
+    }
+    if wants(&whole) {
+        machine::program("java", "openjdk-17-jre-headless")?;
     }
     Ok(())
 }
@@ -181,7 +256,13 @@ fn measure(name: Name, bench: &Bench<'_>) -> anyhow::Result<Section> {
         Name::Orders => orders::measure(bench),
         Name::Batching => batching::measure(bench),
         Name::Journal => journal::measure(bench),
-        Name::All => unreachable!("`all` was replaced by the names it stands for"),
+        Name::Redis => real::redis::measure(bench),
+        Name::Coupons => real::coupons::measure(bench),
+        Name::OrdersPostgres => orders::postgres::measure(bench),
+        Name::PurchasesReal => real::purchases::measure(bench),
+        Name::OrderRateReal => real::order_rate::measure(bench),
+        Name::SaleReal => real::sale::measure(bench),
+        Name::All | Name::Embedded | Name::Real => unreachable!("replaced by the names they stand for"),
     }
 }
 
@@ -194,11 +275,39 @@ fn publish(cli: &Cli, sections: &[Section]) -> anyhow::Result<()> {
             .with_context(|| path.display().to_string())?;
     }
     if cli.write {
-        let path = Path::new(REPORT);
-        let directory = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
-        std::fs::write(path, report::markdown(sections, &machine)).with_context(|| REPORT.to_owned())?;
-        println!("\nwritten: {REPORT}");
+        let asked = cli.name.each();
+        let whole = |page: &&Page| page.names.iter().all(|name| asked.contains(name));
+        for page in PAGES.iter().filter(whole) {
+            write(page, sections, &machine)?;
+        }
     }
     Ok(())
+}
+
+fn write(page: &Page, sections: &[Section], machine: &str) -> anyhow::Result<()> {
+    let words: Vec<String> = page.names.iter().map(|name| name.word()).collect();
+    let here = |section: &&Section| words.iter().any(|word| word == section.name);
+    let sections: Vec<&Section> = sections.iter().filter(here).collect();
+    let path = Path::new(page.path);
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    let text = report::markdown(page.title, page.repeat, &sections, machine);
+    std::fs::write(path, text).with_context(|| page.path.to_owned())?;
+    println!("\nwritten: {}", page.path);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_benchmark_is_on_exactly_one_page() {
+        let on_pages = Name::All.each();
+        for name in Name::value_variants() {
+            let stands_for_others = matches!(name, Name::All | Name::Embedded | Name::Real);
+            let pages = on_pages.iter().filter(|on| *on == name).count();
+            assert_eq!(pages, usize::from(!stands_for_others), "{name:?}");
+        }
+    }
 }

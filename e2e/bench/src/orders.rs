@@ -2,7 +2,8 @@
 //! whether a set rate is kept.
 
 mod bare;
-mod steady;
+pub(crate) mod postgres;
+pub(crate) mod steady;
 
 use crate::Bench;
 use crate::machine::own_cpu_seconds;
@@ -48,7 +49,7 @@ pub(crate) fn measure(bench: &Bench<'_>) -> anyhow::Result<Section> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let shards: Vec<Vec<Event>> = (0..SHARDS).map(|s| events(s, ROWS / SHARDS)).collect();
+    let shards = all_events();
     let (mut bares, mut applied, mut made) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..bench.rounds {
         bench
@@ -58,7 +59,7 @@ pub(crate) fn measure(bench: &Bench<'_>) -> anyhow::Result<Section> {
         if round % 2 == 0 {
             bares.push(runtime.block_on(bare::insert(dir.path(), &shards))?);
         }
-        let [apply, make] = runtime.block_on(ours(dir.path(), &shards))?;
+        let [apply, make] = runtime.block_on(ours(&file(dir.path(), "ours.db")?, &shards))?;
         applied.push(apply);
         made.push(make);
         if round % 2 == 1 {
@@ -82,13 +83,13 @@ pub(crate) fn measure(bench: &Bench<'_>) -> anyhow::Result<Section> {
         ),
     ];
     bench.progress.show("orders at a set rate, 30 s");
-    figures.extend(steady::measure(bench)?);
+    figures.extend(steady::measure(bench, &[])?);
     Ok(Section {
         name: "orders",
         method: format!(
             "{ROWS} reservations in batches of {BATCH} over {SHARDS} shards, each batch one durable commit to SQLite, against \
-             two multi-row inserts of the same rows into the same tables. Then {} reservations in `flashsale up` at {} orders \
-             a minute, watched for {} s.",
+             two multi-row inserts of the same rows into the same tables. Then {} reservations in `flashsale up` at {} \
+             orders a minute, watched for {} s.",
             steady::STOCK,
             steady::PER_MINUTE,
             steady::WATCHED.as_secs()
@@ -103,6 +104,11 @@ impl Figure {
     fn kept(self, set: f64) -> Self {
         self.goal(Goal::Within(set * 0.95, set * 1.05))
     }
+}
+
+/// What all shards decided.
+fn all_events() -> Vec<Vec<Event>> {
+    (0..SHARDS).map(|shard| events(shard, ROWS / SHARDS)).collect()
 }
 
 fn events(shard: usize, count: usize) -> Vec<Event> {
@@ -152,17 +158,23 @@ fn sale() -> Sale {
     }
 }
 
+/// The path of a new file in `dir`.
+fn file(dir: &Path, name: &str) -> anyhow::Result<String> {
+    let path = dir.join(name);
+    let path = path.to_str();
+    Ok(path
+        .context("a temporary directory with a path of text")?
+        .to_owned())
+}
+
 /// Opens a new database.
-async fn open(path: &Path) -> anyhow::Result<Orders> {
-    let path = path
-        .to_str()
-        .context("a temporary directory with a path of text")?;
-    Ok(Orders::open(path, sale()).await?)
+async fn open(target: &str) -> anyhow::Result<Orders> {
+    Ok(Orders::open(target, sale()).await?)
 }
 
 /// Applies everything, then makes all of it into orders.
-async fn ours(dir: &Path, shards: &[Vec<Event>]) -> anyhow::Result<[Took; 2]> {
-    let orders = open(&dir.join("ours.db")).await?;
+async fn ours(target: &str, shards: &[Vec<Event>]) -> anyhow::Result<[Took; 2]> {
+    let orders = open(target).await?;
     let watch = Watch::start();
     let mut tickets: Vec<Waiting> = Vec::new();
     let chunk = BATCH / SHARDS;

@@ -1,18 +1,16 @@
 //! Purchases over HTTP, each by another buyer, until the whole stock is sold and durable; client and server share the
 //! whole machine.
 //!
-//! A purchase counts once its reservation is promised, that is, durable in the journal. At the end the journal itself
+//! A purchase counts once its reservation is promised, that is, durable in the order log. At the end the log itself
 //! is read, and every unit must be in it exactly once.
 
 use crate::child;
 use crate::report::{Figure, Goal, Section};
 use crate::sale::{Offer, Sale, Serving};
+use crate::sold::Sold;
 use crate::wrk::{self, Load, Wrk};
 use crate::{Bench, Spike, machine};
 use anyhow::ensure;
-use flashsale_core::event::{self, Change, Record};
-use flashsale_core::ids::{SaleUid, ShardId};
-use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,11 +28,12 @@ const SPIKE_CONNECTIONS: u32 = 100;
 /// What the authors of GuoZhaoran/spikeSystem measured.
 const SPIKE_PUBLISHED: f64 = 4_200.0;
 
+/// How a sale from first to last unit went.
 #[derive(Debug, Clone, Copy)]
-struct Round {
-    per_second: f64,
-    cpu_us: f64,
-    per_call: f64,
+pub(crate) struct Round {
+    pub(crate) per_second: f64,
+    pub(crate) cpu_us: f64,
+    pub(crate) per_call: f64,
 }
 
 pub(crate) fn measure(bench: &Bench<'_>) -> anyhow::Result<Section> {
@@ -48,7 +47,15 @@ pub(crate) fn measure(bench: &Bench<'_>) -> anyhow::Result<Section> {
         bench
             .progress
             .round(round, bench.rounds, "a sale from first to last unit");
-        ours.push(sell(bench)?);
+        let (sold, data) = sell(bench, STOCK, &[])?;
+        let (reader, _) = flashsale_journal::read_closed(data.path().join("data/journal"))?;
+        let mut log = Sold::of(&data.path().join("data"))?;
+        for committed in reader {
+            let committed = committed?;
+            log.take(committed.partition, &committed.record)?;
+        }
+        log.check(STOCK)?;
+        ours.push(sold);
     }
     let rates: Vec<f64> = ours.iter().map(|r| r.per_second).collect();
     let mut figures = vec![
@@ -94,17 +101,23 @@ pub(crate) fn measure(bench: &Bench<'_>) -> anyhow::Result<Section> {
     })
 }
 
-fn sell(bench: &Bench<'_>) -> anyhow::Result<Round> {
+/// Sells `stock` units, served with these `options` besides; the round's directory has the sale's data in `data`.
+pub(crate) fn sell(
+    bench: &Bench<'_>,
+    stock: u32,
+    options: &[String],
+) -> anyhow::Result<(Round, tempfile::TempDir)> {
     let dir = bench.round_dir()?;
     let program = machine::flashsale(bench.programs)?;
     let offer = Offer {
-        stock: STOCK,
+        stock,
         orders_per_minute: 10_000,
     };
     let serving = Serving {
         program: &program,
         gateways: None,
         core: None,
+        options,
     };
     let sale = Sale::open(dir.path(), offer, serving)?;
     let load = Load {
@@ -119,7 +132,7 @@ fn sell(bench: &Bench<'_>) -> anyhow::Result<Round> {
     let start = Instant::now();
     let wrk = Wrk::start(dir.path(), &load)?;
     let sold = child::until("sold", Duration::from_secs(SECONDS_MAX), LOOK_EVERY, || {
-        let sold = sale.counts()?.event("reserved")? >= u64::from(STOCK);
+        let sold = sale.counts()?.event("reserved")? >= u64::from(stock);
         Ok(sold.then(Instant::now))
     });
     wrk.interrupt()?;
@@ -127,55 +140,18 @@ fn sell(bench: &Bench<'_>) -> anyhow::Result<Round> {
     let cpu = machine::cpu_seconds(sale.pid())? - cpu;
     let counts = sale.counts()?;
     ensure!(
-        counts.event("won")? == u64::from(STOCK),
-        "{} of {STOCK} buyers were told that they won",
+        counts.event("won")? == u64::from(stock),
+        "{} of {stock} buyers were told that they won",
         counts.event("won")?
     );
     let per_call = counts.event("core_attempts")? as f64 / counts.event("core_calls")?.max(1) as f64;
-    let data = sale.stop()?;
-    check_journal(&data)?;
-    Ok(Round {
-        per_second: f64::from(STOCK) / seconds,
-        cpu_us: cpu * 1e6 / f64::from(STOCK),
+    sale.stop()?;
+    let round = Round {
+        per_second: f64::from(stock) / seconds,
+        cpu_us: cpu * 1e6 / f64::from(stock),
         per_call,
-    })
-}
-
-/// The closed journal holds every unit once, each for another buyer.
-fn check_journal(data: &Path) -> anyhow::Result<()> {
-    let decided: serde_json::Value = serde_json::from_slice(&std::fs::read(data.join("sale.json"))?)?;
-    let uid = decided["uid"].as_str().unwrap_or_default();
-    let uid = SaleUid(u128::from_str_radix(uid, 16)?);
-    let (reader, _) = flashsale_journal::read_closed(data.join("journal"))?;
-    let (mut units, mut buyers) = (HashSet::new(), HashSet::new());
-    let mut again = HashSet::new();
-    for committed in reader {
-        let committed = committed?;
-        let shard = ShardId(committed.partition);
-        let Record::Batch { events, .. } = event::decode(uid, shard, &committed.record)? else {
-            continue;
-        };
-        for event in events {
-            // What was sent twice counts once.
-            if let Change::Reserved(r) = event.change
-                && again.insert((shard, event.n))
-            {
-                buyers.insert(r.buyer);
-                let new = r
-                    .units
-                    .iter()
-                    .flat_map(|range| range.iter())
-                    .all(|u| units.insert(u));
-                ensure!(new, "a unit was sold twice");
-            }
-        }
-    }
-    let (units, buyers, stock) = (units.len(), buyers.len(), STOCK as usize);
-    ensure!(
-        (units, buyers) == (stock, stock),
-        "the journal holds {units} units of {buyers} buyers, not {stock}"
-    );
-    Ok(())
+    };
+    Ok((round, dir))
 }
 
 fn ask_spike(dir: &Path, spike: Spike<'_>) -> anyhow::Result<f64> {

@@ -24,14 +24,22 @@ pub(crate) struct Figure {
 pub(crate) enum Goal {
     /// No less than this.
     AtLeast(f64),
+    /// No more than this.
+    AtMost(f64),
+    /// Exactly this, in every round.
+    Exactly(f64),
     /// Within these bounds.
     Within(f64, f64),
 }
 
 impl Goal {
-    fn is_met(self, value: f64) -> bool {
+    fn is_met(self, figure: &Figure) -> bool {
+        let value = figure.median();
         match self {
             Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+            // Counts are whole numbers, which a float holds as they are.
+            Self::Exactly(count) => figure.rounds.iter().all(|round| *round == count),
             Self::Within(low, high) => (low..=high).contains(&value),
         }
     }
@@ -39,6 +47,8 @@ impl Goal {
     fn text(self) -> String {
         match self {
             Self::AtLeast(least) => format!("≥ {}", number(least)),
+            Self::AtMost(most) => format!("≤ {}", number(most)),
+            Self::Exactly(count) => format!("= {}", number(count)),
             Self::Within(low, high) => format!("{}–{}", number(low), number(high)),
         }
     }
@@ -86,7 +96,7 @@ impl Figure {
     fn goal_text(&self) -> String {
         match self.goal {
             None => String::new(),
-            Some(goal) if goal.is_met(self.median()) => format!("{} met", goal.text()),
+            Some(goal) if goal.is_met(self) => format!("{} met", goal.text()),
             Some(goal) => format!("{} MISSED", goal.text()),
         }
     }
@@ -161,12 +171,12 @@ pub(crate) fn table(sections: &[Section]) -> String {
     text
 }
 
-/// All results as a page of Markdown. `machine` says where they were measured.
-pub(crate) fn markdown(sections: &[Section], machine: &str) -> String {
+/// All results as a page of Markdown. `machine` says where they were measured, `repeat` the command that does it again.
+pub(crate) fn markdown(title: &str, repeat: &str, sections: &[&Section], machine: &str) -> String {
     let mut text = format!(
-        "# Benchmarks of the embedded product\n\nMeasured by `make bench` on {machine}. Each figure is the median of \
-         its rounds, with the least and the most.\nWhat is compared takes turns in the same run; ratios are made round \
-         by round.\n"
+        "# {title}\n\nMeasured by `make bench` on {machine}, clients included; `{repeat}` measures again and writes \
+         this page.\nEach figure is the median of its rounds, with the least and the most. What is compared takes \
+         turns in the same run; ratios are made round by round.\n"
     );
     for section in sections {
         let _ = write!(text, "\n## {}\n\n{}\n\n", section.name, section.method);
@@ -226,6 +236,12 @@ mod tests {
         assert!(figure(1.0).goal_text().contains("met"));
         let within = Figure::new("", "", vec![10_600.0]).goal(Goal::Within(9_500.0, 10_500.0));
         assert_eq!(within.goal_text(), "9,500–10,500 MISSED");
+        let sold = |rounds| Figure::new("", "", rounds).goal(Goal::Exactly(5.0));
+        assert_eq!(sold(vec![5.0, 5.0]).goal_text(), "= 5.00 met");
+        assert_eq!(sold(vec![5.0, 5.0, 6.0]).goal_text(), "= 5.00 MISSED");
+        let most = |value| Figure::new("", "", vec![value]).goal(Goal::AtMost(600.0));
+        assert_eq!(most(600.0).goal_text(), "≤ 600 met");
+        assert_eq!(most(601.0).goal_text(), "≤ 600 MISSED");
     }
 
     #[test]
@@ -237,7 +253,8 @@ mod tests {
             notes: vec!["By the way.".to_owned()],
         };
         let sections = [section];
-        for text in [table(&sections), markdown(&sections, "a machine")] {
+        let page = markdown("Title", "again", &sections.each_ref(), "a machine");
+        for text in [table(&sections), page] {
             assert!(
                 text.contains("1,234,567") && text.contains("By the way."),
                 "{text}"

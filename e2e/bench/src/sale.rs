@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long a sale may take to open.
-const OPEN_WITHIN: Duration = Duration::from_secs(20);
+const OPEN_WITHIN: Duration = Duration::from_secs(60);
 /// How long one HTTP answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How often a starting sale is looked at.
@@ -44,6 +44,8 @@ pub(crate) struct Serving<'a> {
     pub(crate) gateways: Option<u8>,
     /// On this core only.
     pub(crate) core: Option<usize>,
+    /// More options of `flashsale up`: where the real parts are.
+    pub(crate) options: &'a [String],
 }
 
 /// A sale that is being served.
@@ -66,6 +68,7 @@ impl Sale {
         command.arg("up").arg(&file).arg("--data").arg(&data);
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.args(["--opens-in", "1ms", "--trust-header", "--plain"]);
+        command.args(serving.options);
         if let Some(gateways) = serving.gateways {
             command.args(["--gateways", &gateways.to_string()]);
         }

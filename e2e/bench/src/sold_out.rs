@@ -42,6 +42,7 @@ pub(crate) fn measure(bench: &Bench<'_>) -> anyhow::Result<Section> {
         program: &program,
         gateways: Some(1),
         core: Some(server),
+        options: &[],
     };
     let sale = Sale::open(dir.path(), offer, serving)?;
     let body = sell_out(&sale)?;

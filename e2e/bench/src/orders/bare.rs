@@ -1,16 +1,16 @@
 //! The yardstick: the same rows into the same tables, by two statements for each batch and nothing else.
 
-use super::{BATCH, SHARDS, Took, Watch, open};
+use super::{BATCH, SHARDS, Took, Watch, file, open};
 use flashsale_core::event::{Change, Event, Reservation};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction};
 use std::path::Path;
 
-type Row<'a> = (usize, &'a Event, &'a Reservation);
+pub(super) type Row<'a> = (usize, &'a Event, &'a Reservation);
 
 /// Inserts all events, each batch one durable commit.
 pub(super) async fn insert(dir: &Path, shards: &[Vec<Event>]) -> anyhow::Result<Took> {
-    let path = dir.join("bare.db");
+    let path = file(dir, "bare.db")?;
     // The tables and indexes are those of the product.
     open(&path).await?.close().await;
     let mut on: SqliteConnection = SqliteConnectOptions::new()
@@ -78,7 +78,7 @@ async fn units(tx: &mut Transaction<'_, Sqlite>, batch: &[Row<'_>]) -> anyhow::R
 }
 
 /// The events in the order in which the product applies them.
-fn interleaved(shards: &[Vec<Event>]) -> Vec<Row<'_>> {
+pub(super) fn interleaved(shards: &[Vec<Event>]) -> Vec<Row<'_>> {
     let chunk = BATCH / SHARDS;
     let mut all = Vec::new();
     for at in (0..shards[0].len()).step_by(chunk) {

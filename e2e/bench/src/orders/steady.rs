@@ -8,18 +8,18 @@ use anyhow::ensure;
 use std::time::{Duration, Instant};
 
 /// Orders a minute.
-pub(super) const PER_MINUTE: u32 = 10_000;
+pub(crate) const PER_MINUTE: u32 = 10_000;
 /// All reserved at once: more than are made while it is watched.
-pub(super) const STOCK: u32 = 8_000;
+pub(crate) const STOCK: u32 = 8_000;
 /// How long the rate is watched.
-pub(super) const WATCHED: Duration = Duration::from_secs(30);
+pub(crate) const WATCHED: Duration = Duration::from_secs(30);
 /// The rate of each part of it is shown, too.
 const PARTS: u32 = 6;
 const SOLD_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// The rate over all, and its parts.
-pub(super) fn measure(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
+/// The rate over all, and its parts, in a sale that is served with these `options` besides.
+pub(crate) fn measure(bench: &Bench<'_>, options: &[String]) -> anyhow::Result<Vec<Figure>> {
     let dir = bench.round_dir()?;
     let program = machine::flashsale(bench.programs)?;
     let offer = Offer {
@@ -30,6 +30,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
         program: &program,
         gateways: None,
         core: None,
+        options,
     };
     let sale = Sale::open(dir.path(), offer, serving)?;
     let load = Load {
