@@ -223,6 +223,7 @@ impl Worker {
             self.queues.not_made(unmade as u32);
             self.queues.put_back(back);
             for order in done {
+                self.queues.made(order.item, order.place);
                 self.pending
                     .insert((order.shard, order.ticket), (order.item, order.quantity));
                 self.post(order.shard, order.ticket, State::Pending, order.expires_at);

@@ -2,7 +2,7 @@
 //! itself, and what a buyer was shown as reserved is there at the end.
 //!
 //! `FLASHSALE_KILL_ROUNDS` rounds more are played from seed `FLASHSALE_KILL_SEED` on, each killing a server that the
-//! seed chooses, at a moment that it chooses.
+//! seed chooses, at a moment that it chooses; of every three of them one has all its buyers on one home shard.
 
 use crate::common::served::{self, Served};
 use crate::common::{PATIENCE, Place, Stock, adds_up, audit_on, yaml};
@@ -48,6 +48,8 @@ struct Blow {
     at: u64,
     /// For so long it is gone.
     gone: Duration,
+    /// All buyers are at home on shard 0, and get the units of the other shards by transfers.
+    one_shard: bool,
     /// Of the crowd.
     seed: u64,
 }
@@ -76,6 +78,7 @@ impl Blow {
             victim,
             at: random.random_range(0..STOCK * 3 / 4),
             gone: Duration::from_millis(random.random_range(0..1_500)),
+            one_shard: seed.is_multiple_of(3),
             seed,
         }
     }
@@ -113,27 +116,17 @@ impl Blow {
     }
 }
 
-fn start(place: &Place, options: &[String], seed: u64) -> Served {
+fn start(place: &Place, options: &[String], blow: Blow) -> Served {
+    // Where everything must be sold, who pays has the time to do so in spite of the kill.
+    let (skew, timeout) = if blow.one_shard {
+        ("one-shard", "20s")
+    } else {
+        ("zipf", "5s")
+    };
     let mut up = place.up();
-    up.args([
-        "--opens-in",
-        "3s",
-        "--payment-timeout",
-        "5s",
-        "--spread",
-        "4s",
-        "--once",
-    ]);
-    up.args([
-        "--shards",
-        "8",
-        "--skew",
-        "zipf",
-        "--buyers",
-        BUYERS,
-        "--seed",
-        &seed.to_string(),
-    ]);
+    up.args(["--opens-in", "3s", "--payment-timeout", timeout]);
+    up.args(["--spread", "4s", "--once", "--shards", "8", "--skew", skew]);
+    up.args(["--buyers", BUYERS, "--seed", &blow.seed.to_string()]);
     up.args(options).arg("--report").arg(place.path("report.json"));
     up.arg("--history").arg(place.path("history.jsonl"));
     Served::start(up, &place.path("ready.json"))
@@ -147,13 +140,13 @@ fn reserved(live: &Value) -> u64 {
 async fn survives(parts: &mut RealParts, blow: Blow) {
     let place = Place::new(&yaml("killed", &ITEMS));
     let options = options(parts, 2);
-    let mut server = start(&place, &options, blow.seed);
+    let mut server = start(&place, &options, blow);
     let ready = server.ready(PATIENCE).await.unwrap();
     let enough = |live: &Value| live["phase"] == "Open" && reserved(live) >= blow.at;
     let before = served::until(ready.admin, PATIENCE, enough).await.unwrap();
     blow.strike(parts).await;
     let status = server.ended_within(PLAYED_WITHIN).await;
-    let wrong = wrong(&place, &options, &before).await;
+    let wrong = wrong(&place, &options, blow, &before).await;
     if !status.success() || wrong.is_some() {
         let errors = server.errors();
         panic!(
@@ -165,7 +158,7 @@ async fn survives(parts: &mut RealParts, blow: Blow) {
 }
 
 /// What the sale's own audit, its crowd, or the audit of `flashsale audit` found.
-async fn wrong(place: &Place, options: &[String], before: &Value) -> Option<String> {
+async fn wrong(place: &Place, options: &[String], blow: Blow, before: &Value) -> Option<String> {
     let report = std::fs::read(place.path("report.json")).ok();
     let report: Value = serde_json::from_slice(&report?).ok()?;
     let promises = &report["audit"]["checks"]["buyersSawNoBrokenPromise"];
@@ -175,7 +168,7 @@ async fn wrong(place: &Place, options: &[String], before: &Value) -> Option<Stri
     }
     let sold: u64 = units(&report).iter().map(|(sold, ..)| sold).sum();
     // How many are paid in time depends on how long the server was gone; that none was lost, the audits say.
-    if sold == 0 || sold > STOCK {
+    if sold == 0 || sold > STOCK || (blow.one_shard && sold != STOCK) {
         return Some(format!("{sold} were sold, after {before:#}"));
     }
     let (ended, again) = audit_on(&place.data(), options).await;
@@ -183,13 +176,14 @@ async fn wrong(place: &Place, options: &[String], before: &Value) -> Option<Stri
     (!same).then(|| format!("flashsale audit: {ended:?}"))
 }
 
-async fn redis_killed(left: Left) {
+async fn redis_killed(which: usize, left: Left, one_shard: bool) {
     let servers = servers().await;
     let mut parts = servers.parts.write().await;
     let blow = Blow {
-        victim: Victim::Redis { which: 0, left },
+        victim: Victim::Redis { which, left },
         at: STOCK / 5,
         gone: Duration::from_millis(500),
+        one_shard,
         seed: 1,
     };
     survives(&mut parts, blow).await;
@@ -197,20 +191,31 @@ async fn redis_killed(left: Left) {
 
 #[tokio::test]
 async fn a_redis_that_is_killed_and_comes_back_with_its_data_loses_no_promise() {
-    redis_killed(Left::Everything).await;
+    redis_killed(0, Left::Everything, false).await;
 }
 
 #[tokio::test]
 async fn a_redis_that_is_killed_and_comes_back_empty_loses_no_promise() {
-    redis_killed(Left::Nothing).await;
+    redis_killed(0, Left::Nothing, false).await;
 }
 
 #[tokio::test]
 async fn a_replica_that_lags_behind_and_takes_its_primarys_place_loses_no_promise() {
-    redis_killed(Left::Lagging).await;
+    redis_killed(0, Left::Lagging, false).await;
 }
 
-fn number(variable: &str, default: u64) -> u64 {
+#[tokio::test]
+async fn buyers_of_one_shard_get_all_units_though_the_redis_of_that_shard_comes_back_empty() {
+    redis_killed(0, Left::Nothing, true).await;
+}
+
+#[tokio::test]
+async fn buyers_of_one_shard_get_all_units_though_the_redis_of_a_giving_shard_comes_back_empty() {
+    redis_killed(1, Left::Nothing, true).await;
+}
+
+/// What the environment says, or else `default`.
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
     let set = std::env::var(variable).ok();
     set.map_or(default, |text| {
         text.parse().unwrap_or_else(|e| panic!("{variable}={text}: {e}"))

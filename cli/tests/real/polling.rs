@@ -1,7 +1,9 @@
 //! Buyers who wait for their order ask the gateway, which answers from memory: Redis hears nothing of it.
+//! How many wait, `FLASHSALE_WAITING` says.
 
 use crate::common::served::{self, Served};
 use crate::common::{PATIENCE, Place, yaml};
+use crate::kills::number;
 use crate::servers::{ask_redis, options, servers};
 use flashsale_servers::RealParts;
 use serde_json::Value;
@@ -12,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 /// Tickets whose order isn't made yet.
-const WAITING: u32 = 20_000;
+const WAITING: u64 = 20_000;
 const CONNECTIONS: u32 = 50;
 /// So many times everybody asks, one round after the other.
 const ROUNDS: u32 = 5;
@@ -72,12 +74,12 @@ async fn calls(parts: &RealParts) -> u64 {
 }
 
 /// Everybody buys one.
-async fn buy(shop: SocketAddr) -> Vec<Ticket> {
+async fn buy(shop: SocketAddr, buyers: u32) -> Vec<Ticket> {
     let mut buying = JoinSet::new();
     for first in 0..CONNECTIONS {
         buying.spawn(async move {
             let (mut shop, mut tickets) = (Kept::open(shop).await, Vec::new());
-            for n in (first..WAITING).step_by(CONNECTIONS as usize) {
+            for n in (first..buyers).step_by(CONNECTIONS as usize) {
                 let (buyer, body) = (format!("buyer-{n}"), r#"{"item":"phone","quantity":1}"#);
                 let (status, answer) = shop
                     .ask("POST", "/v1/sales/waiting/purchases", &buyer, body)
@@ -112,12 +114,13 @@ async fn poll(shop: SocketAddr, tickets: &[Ticket]) -> usize {
 }
 
 #[tokio::test]
-async fn twenty_thousand_waiting_buyers_cost_redis_next_to_nothing() {
+async fn waiting_buyers_cost_redis_next_to_nothing() {
+    let wait = number("FLASHSALE_WAITING", WAITING) as u32;
     let servers = servers().await;
     // Nobody else may call meanwhile.
     let parts = servers.parts.write().await;
     let one_a_second =
-        yaml("waiting", &[("phone", WAITING)]).replace("ratePerMinute: 600000", "ratePerMinute: 60");
+        yaml("waiting", &[("phone", wait)]).replace("ratePerMinute: 600000", "ratePerMinute: 60");
     let place = Place::new(&one_a_second);
     let mut up = place.up();
     up.args([
@@ -134,11 +137,8 @@ async fn twenty_thousand_waiting_buyers_cost_redis_next_to_nothing() {
     let ready = server.ready(PATIENCE).await.unwrap();
     let open = served::until(ready.admin, PATIENCE, |live| live["phase"] == "Open").await;
     open.unwrap();
-    let tickets = buy(ready.listen).await;
-    let all = served::until(ready.admin, PATIENCE, |live| {
-        live["funnel"]["reserved"] == WAITING
-    })
-    .await;
+    let tickets = buy(ready.listen, wait).await;
+    let all = served::until(ready.admin, PATIENCE, |live| live["funnel"]["reserved"] == wait).await;
     all.unwrap_or_else(|last| panic!("{last}\n{}", server.errors()));
 
     let (began, before) = (Instant::now(), calls(&parts).await);
@@ -149,9 +149,9 @@ async fn twenty_thousand_waiting_buyers_cost_redis_next_to_nothing() {
     let (after, seconds) = (calls(&parts).await, began.elapsed().as_secs_f64());
     let per_second = (after - before - OWN_CALLS * parts.redis.len() as u64) as f64 / seconds;
     println!(
-        "{ROUNDS} × {WAITING} polls in {seconds:.1} s, {waiting} still waited; {per_second:.1} calls of Redis a second"
+        "{ROUNDS} × {wait} polls in {seconds:.1} s, {waiting} still waited; {per_second:.1} calls of Redis a second"
     );
     server.kill().await;
-    assert!(waiting > WAITING as usize * 9 / 10, "{waiting} still waited");
+    assert!(waiting > wait as usize * 9 / 10, "{waiting} still waited");
     assert!(per_second < CALLS_PER_SECOND_MAX, "{per_second} calls a second");
 }

@@ -24,6 +24,8 @@ pub struct Made {
     pub item: ItemIx,
     /// How many units.
     pub quantity: u32,
+    /// Its place in its item's line.
+    pub place: u32,
     /// Until when it can be paid.
     pub expires_at: Millis,
 }
@@ -110,6 +112,7 @@ impl Store {
             order_id: self.sale.order_id(w.shard, w.ticket),
             item: w.item,
             quantity: w.quantity,
+            place: w.place,
             expires_at: until,
         };
         Ok(waiting.iter().map(made).collect())

@@ -36,7 +36,7 @@ impl Books {
                     State::Closed(_) => {}
                 }
                 if order.ordered_at.is_some() {
-                    queues.set_served(order.item, order.place);
+                    queues.made(order.item, order.place);
                 }
             })
             .await?;

@@ -91,12 +91,11 @@ impl Queues {
         let situation = self.situation();
         let shares = self.sharing.share(self.allowance as u32, &situation);
         let mut taken = Vec::new();
-        for ((lane, share), served) in self.lanes.iter_mut().zip(shares).zip(&mut self.served) {
+        for (lane, share) in self.lanes.iter_mut().zip(shares) {
             for _ in 0..share {
                 let Some(Reverse(Queued(waiting))) = lane.pop() else {
                     break;
                 };
-                *served = (*served).max(waiting.place);
                 taken.push(waiting);
             }
         }
@@ -137,14 +136,15 @@ impl Queues {
         self.lanes.iter().map(|lane| lane.len() as u32).collect()
     }
 
-    /// The highest place that was served, by item.
+    /// The highest place of which an order was made, by item.
     #[must_use]
     pub fn served(&self) -> &[u32] {
         &self.served
     }
 
-    /// After a restart: every place up to `place` was served before.
-    pub fn set_served(&mut self, item: ItemIx, place: u32) {
+    /// The order of who had `place` is in the database, made now or before a restart. Not before: what is shown as
+    /// served must be found again there, or after a restart those behind would see the line grow.
+    pub fn made(&mut self, item: ItemIx, place: u32) {
         let served = &mut self.served[item.ix()];
         *served = (*served).max(place);
     }
@@ -276,7 +276,10 @@ mod tests {
             .for_each(|place| queues.push(waiting(place)));
         let places: Vec<u32> = queues.take(1.0).iter().map(|w| w.place).collect();
         assert_eq!(places, [1, 2, 3]);
-        assert_eq!(queues.served(), [3]);
+        assert_eq!(queues.served(), [0], "none is in the database yet");
+        queues.made(ItemIx(0), 2);
+        queues.made(ItemIx(0), 1);
+        assert_eq!(queues.served(), [2]);
     }
 
     #[test]

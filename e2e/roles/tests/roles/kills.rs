@@ -4,13 +4,16 @@ use crate::rest::AtRest;
 use crate::stage::{PAYMENT_KEY, Script, Stage};
 use crate::{REDIS, number};
 use flashsale_buyers::{
-    Crowd, CrowdConfig, CrowdError, Item, Outcome, PaymentSecret, Popularity, Shares, TicketState,
+    Crowd, CrowdConfig, CrowdError, Item, Outcome, PaymentSecret, Popularity, Shards, Shares, Skew,
+    TicketState,
 };
+use flashsale_core::ids::Keyring;
 use flashsale_dataplane::clock::now_ms;
 use flashsale_servers::RealParts;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -54,6 +57,8 @@ struct Plan {
     window: Duration,
     payment_timeout: Duration,
     spread: Duration,
+    /// All buyers are at home on shard 0, and get the units of the other shards by transfers.
+    one_shard: bool,
     kills: Vec<Kill>,
 }
 
@@ -85,6 +90,7 @@ impl Plan {
             window,
             payment_timeout: ms(&mut random, 400..1_200),
             spread: ms(&mut random, 300..1_500),
+            one_shard: shards > 1 && seed.is_multiple_of(3),
             kills,
         }
     }
@@ -127,9 +133,10 @@ pub(crate) async fn play_all(servers: &mut RealParts) {
         let verdict = if seen.problems.is_empty() { "ok" } else { "FAILED" };
         let kills: Vec<_> = plan.kills.iter().map(|kill| (kill.victim, kill.at_ms)).collect();
         println!(
-            "seed {seed}: {verdict} in {:.1} s; {} shards, killed {kills:?}; {} promised, {} paid, {} retries",
+            "seed {seed}: {verdict} in {:.1} s; {} shards{}, killed {kills:?}; {} promised, {} paid, {} retries",
             started.elapsed().as_secs_f64(),
             plan.shards,
+            if plan.one_shard { ", all buyers on one" } else { "" },
             seen.promised,
             seen.paid,
             seen.retries
@@ -251,6 +258,14 @@ fn crowd(plan: &Plan, script: &Script, stage: &Stage) -> Result<Crowd, CrowdErro
     let mut config = CrowdConfig::new(stage.door(), script.name, items.collect(), plan.buyers);
     config.seed = plan.seed;
     config.popularity = Popularity::Zipf(1.0);
+    let (keys, shards) = (Keyring::new(stage.uid), plan.shards);
+    config.shards = Some(Shards {
+        count: shards,
+        home: Arc::new(move |id| keys.buyer(id).home(shards).0),
+    });
+    if plan.one_shard {
+        config.skew = Skew::OneShard;
+    }
     config.spread = plan.spread;
     config.opens_at_ms = script.opens;
     config.payment_secret = Some(PaymentSecret::new(PAYMENT_KEY));
