@@ -1,6 +1,7 @@
 //! What is played, each with the claim that it proves.
 
 mod deletions;
+mod examples;
 mod idle;
 mod kills;
 mod manners;
@@ -35,6 +36,8 @@ macro_rules! scenarios {
 scenarios! {
     "sale" => sale::play,
         "a sale applied with kubectl opens on time, sells out exactly to buyers who come by its host name, settles, and leaves nothing behind";
+    "examples" => examples::play,
+        "every example, applied as it is, goes all the way, and applying it again would change nothing in any phase";
     "restarts" => restarts::play,
         "the operator is killed and upgraded while 2,000 buyers a second come: no pod changes, no purchase fails";
     "switches" => switches::play,

@@ -3,7 +3,8 @@
 use crate::cluster::{Cluster, OPERATOR, SHOP};
 use crate::stage::{self, Script, reaches};
 use crate::{buyers, wait};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use flashsale_crds::objects::FlashSaleClass;
 use flashsale_crds::status::Phase;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -85,15 +86,37 @@ async fn kill(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Rolls the operator out anew, with another image of the data plane as its default.
+/// What the upgraded operator runs its new sales on. There are no such images: a pod of a live sale that took one would
+/// never be ready.
+const NEXT_IMAGES: [&str; 2] = [
+    "--dataplane-image=docker.io/flashsale/dataplane:next",
+    "--redis-image=docker.io/local/redis:next",
+];
+
+/// Rolls the operator out anew, with other images of the data plane and of Redis for new sales, as does the class.
 async fn upgrade(cluster: &Cluster) -> Result<()> {
     let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), OPERATOR);
     for deployment in deployments.list(&ListParams::default()).await? {
         let name = deployment.name_any();
-        let patch =
-            json!({"spec": {"template": {"metadata": {"annotations": {"flashsale.dev/upgraded": "true"}}}}});
+        let containers = deployment
+            .spec
+            .and_then(|s| s.template.spec)
+            .map(|s| s.containers);
+        let mut operator = containers
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .context("a container")?;
+        let mut args = operator.args.take().unwrap_or_default();
+        for next in NEXT_IMAGES {
+            let flag = next.split_inclusive('=').next().unwrap_or(next);
+            args.retain(|arg| !arg.starts_with(flag));
+            args.push(next.to_owned());
+        }
+        let containers = json!([{"name": operator.name, "args": args}]);
+        let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
         let wanted = deployments
-            .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
+            .patch(&name, &PatchParams::default(), &Patch::Strategic(patch))
             .await?;
         wait::until(
             "the operator is rolled out",
@@ -109,6 +132,12 @@ async fn upgrade(cluster: &Cluster) -> Result<()> {
         )
         .await?;
     }
-    println!("    the operator is upgraded");
+    let classes: Api<FlashSaleClass> = Api::all(cluster.client.clone());
+    let [dataplane, redis] = NEXT_IMAGES.map(|next| next.split_once('=').map_or(next, |(_, image)| image));
+    let patch = json!({"spec": {"pods": {"image": dataplane}, "redis": {"image": redis}}});
+    classes
+        .patch("standard", &PatchParams::default(), &Patch::Merge(patch))
+        .await?;
+    println!("    the operator is upgraded, and the class names other images");
     Ok(())
 }

@@ -21,6 +21,13 @@ pub(crate) async fn play(cluster: &Cluster) -> Result<()> {
     let object = script.object();
     stage::apply(cluster, &object).await?;
 
+    for condition in ["Ready", "Armed"] {
+        let (wait, sale) = (
+            format!("--for=condition={condition}"),
+            format!("flashsale/{}", script.name),
+        );
+        manners::kubectl(cluster, &["wait", &sale, &wait, "--timeout=120s"])?;
+    }
     let armed = reaches(cluster, script.name, Phase::Armed, Duration::from_secs(120)).await?;
     ensure!(
         armed.load.as_ref().map(|l| l.state) == Some(LoadState::Seeded),
