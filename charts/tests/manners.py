@@ -99,6 +99,23 @@ def roles_for_people():
         expect({g for rule in rules for g in rule["apiGroups"]} == {"flashsale.dev"}, f"{role}: another group")
 
 
+def milli(cpu):
+    text = str(cpu)
+    return int(text.removesuffix("m")) if text.endswith("m") else int(float(text) * 1000)
+
+
+def priority(used):
+    """A class of the operator's own exists if and only if its pods are in it, and pushes nobody off a node unasked."""
+    wanted = values.get("priorityClass", {})
+    own = wanted.get("create", False) and not values.get("priorityClassName")
+    expect(used == (OPERATOR if own else values.get("priorityClassName")), f"priority class {used}")
+    expect(len(all_of("PriorityClass")) == own, f"{len(all_of('PriorityClass'))} priority classes")
+    for o in all_of("PriorityClass"):
+        policy = wanted.get("preemptionPolicy", "Never")
+        expect(o["preemptionPolicy"] == policy and not o["globalDefault"], f"{o}")
+        expect(o["value"] == wanted.get("value", 1000000), f"{o}")
+
+
 def operator_pod():
     spec = one("Deployment", OPERATOR)["spec"]["template"]["spec"]
     [container] = spec["containers"]
@@ -109,6 +126,11 @@ def operator_pod():
     expect("memory" in container["resources"]["limits"], "no limit of memory")
     expect({"livenessProbe", "readinessProbe"} <= container.keys(), "no probes")
     expect(len(spec["topologySpreadConstraints"]) == 2, "not spread")
+    gateway = (checkout / "operator/core/src/render/gateway.rs").read_text()
+    asked = re.search(r'amounts\(given, "(\d+)m"', gateway)[1]
+    own_share = milli(container["resources"]["requests"]["cpu"])
+    expect(own_share >= int(asked), f"{own_share}m of a node full of gateways, which ask for {asked}m each")
+    priority(spec.get("priorityClassName"))
     replicas = one("Deployment", OPERATOR)["spec"]["replicas"]
     expect(len(all_of("PodDisruptionBudget")) == (replicas > 1), f"{replicas} replicas and the budget")
     flags = (checkout / "operator/src/flags.rs").read_text()

@@ -8,6 +8,15 @@
 {{ .Release.Name | trunc 50 | trimSuffix "-" }}
 {{- end }}
 
+{{/* The PriorityClass of the operator's pods, if they have one: the named one, else their own. */}}
+{{- define "flashsale.priority" -}}
+{{- if .Values.priorityClassName }}
+{{- .Values.priorityClassName }}
+{{- else if .Values.priorityClass.create }}
+{{- include "flashsale.operator" . }}
+{{- end }}
+{{- end }}
+
 {{- define "flashsale.selector" -}}
 app.kubernetes.io/name: flashsale-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
