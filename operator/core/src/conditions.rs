@@ -7,7 +7,7 @@ use crate::gates::{self, Stand};
 use crate::lifecycle::State;
 use crate::observed::{DataPhase, Kind, Trouble};
 use crate::pinning::Pinning;
-use crate::policy::READY_BEFORE;
+use crate::policy::{AWAY_MAX, READY_BEFORE};
 use crate::teardown;
 use crate::time::timestamp;
 use crate::view::View;
@@ -511,13 +511,19 @@ fn teardown_blocked(view: &View<'_>, facts: &Facts<'_>) -> Option<Said> {
         _ => None,
     };
     let is_leaving = drive::is_going(view) && facts.state.phase != Phase::Pending;
-    if !(is_past(deadline) || is_leaving && view.seen.failure.is_some()) {
-        return None;
-    }
-    if let Some((reason, message)) = teardown::unreachable(view) {
+    let patience = match (is_past(deadline), is_leaving) {
+        (true, _) => 0,
+        // A step was tried and failed: no need to wait and see.
+        (false, true) if view.seen.failure.is_some() => 0,
+        // The sale's own processes may be waiting for it: then no step of the operator's ever fails.
+        (false, true) => AWAY_MAX,
+        (false, false) => return None,
+    };
+    if let Some((reason, message)) = teardown::away(view, patience) {
         return Some(said("TeardownBlocked", true, reason, message));
     }
     if let Some((reason @ ("OrderLogUnreachable" | "DatabaseUnreachable"), message)) = refused_step(view) {
+        let message = teardown::go_on(view, &message);
         return Some(said("TeardownBlocked", true, reason, message));
     }
     if !is_past(deadline) {

@@ -14,6 +14,9 @@ pub(crate) const CLOCK_OFF_MAX: Millis = 500;
 pub(crate) const TEARDOWN_AFTER: Millis = HOUR;
 /// How long the operator tries to close a sale from its log once its namespace is going.
 pub(crate) const CLOSE_FROM_LOG_MAX: Millis = 10 * MINUTE;
+/// How long the order log or a database may be away before a sale that is going says that it waits for it: longer than
+/// a server takes to restart.
+pub(crate) const AWAY_MAX: Millis = MINUTE;
 /// From when on red gates are worth an event.
 pub(crate) const READY_BEFORE: Millis = 15 * MINUTE;
 

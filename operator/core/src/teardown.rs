@@ -1,13 +1,13 @@
 //! How a sale goes: its pods first, then the log and the databases, its objects, and the revision that owns them last.
 
-use crate::api::{FlashSaleClassSpec, LoadState, Phase, TeardownPolicy};
+use crate::api::{FlashSaleClassSpec, LoadState, Phase, TeardownPolicy, condition};
 use crate::drive;
 use crate::failure::FailureKind;
 use crate::observed::{Answer, Kind};
 use crate::outcome::Step;
 use crate::pinned::OWNER;
 use crate::policy::{CLOSE_FROM_LOG_MAX, TEARDOWN_AFTER};
-use crate::time::Millis;
+use crate::time::{Millis, timestamp};
 use crate::view::View;
 
 /// Kinds of which pods come, and the way in.
@@ -97,7 +97,13 @@ pub(crate) fn teardown(view: &View<'_>, is_forced: bool) -> Vec<Step> {
         // What still runs could write after the log is gone: wait until it doesn't.
         return first;
     }
-    let mut steps = stores(view, forgets(view, is_forced), view.policy.settle_timeout);
+    // Whoever was waited for until the books' deadline isn't waited for as long once more.
+    let patience = if is_forced {
+        CLOSE_FROM_LOG_MAX
+    } else {
+        view.policy.settle_timeout
+    };
+    let mut steps = stores(view, forgets(view, is_forced), patience);
     let report = view.names.child("report");
     steps.extend(delete(view, |kind, name| {
         !(kind == Kind::ConfigMap && name == report)
@@ -183,9 +189,7 @@ pub(crate) fn with_namespace(view: &View<'_>) -> Vec<Step> {
 
 /// Whether the time for closing a sale from its log is over.
 pub(crate) fn is_out_of_time(view: &View<'_>) -> bool {
-    let deleted = view.seen.sale.metadata.deletion_timestamp.as_ref();
-    let since = deleted.and_then(|time| u64::try_from(time.0.as_millisecond()).ok());
-    since.is_some_and(|since| view.now >= since.saturating_add(CLOSE_FROM_LOG_MAX))
+    deleted_ms(view).is_some_and(|since| view.now >= since.saturating_add(CLOSE_FROM_LOG_MAX))
 }
 
 /// Whether a sale that is being deleted has waited long enough for its books to agree.
@@ -199,19 +203,74 @@ pub(crate) fn is_forced(view: &View<'_>) -> bool {
     drive::is_going(view) && is_waiting && deadline.is_some_and(|deadline| view.now >= deadline.millis())
 }
 
-/// Whether log or databases couldn't be asked, as far as that keeps a teardown back: the condition's reason and message.
-pub(crate) fn unreachable(view: &View<'_>) -> Option<(&'static str, String)> {
-    if let Answer::Failed { error, .. } = &view.seen.world.log {
-        return Some((
-            "OrderLogUnreachable",
-            format!("the order log's admin API: {error}"),
-        ));
+/// The log or the database that hasn't answered for `at_least`, as far as that keeps a teardown back: the condition's
+/// reason, and its message with the object at fault, what comes next and how to look at it.
+///
+/// # Guarantees
+/// The time counts from the deletion at the earliest. What was said stays said until there is an answer, so a restart of
+/// the operator, which forgets since when there was none, takes nothing back.
+pub(crate) fn away(view: &View<'_>, at_least: Millis) -> Option<(&'static str, String)> {
+    let said = condition(&view.old.conditions, "TeardownBlocked").map(|said| said.reason.as_str());
+    let is_away = |reason: &str, since: Millis| {
+        let since = since.max(deleted_ms(view).unwrap_or(0));
+        said == Some(reason) || view.now >= since.saturating_add(at_least)
+    };
+    if let Answer::Failed { error, since } = &view.seen.world.log
+        && is_away("OrderLogUnreachable", *since)
+    {
+        let what = format!("the order log of class {}, Pulsar: {error}", class_name(view));
+        return Some(("OrderLogUnreachable", go_on(view, &what)));
     }
-    view.seen.world.databases.each.iter().find_map(|database| {
-        let error = database.answer.error()?;
-        Some((
-            "DatabaseUnreachable",
-            format!("database {}: {error}", database.name),
-        ))
-    })
+    view.seen
+        .world
+        .databases
+        .each
+        .iter()
+        .find_map(|database| match &database.answer {
+            Answer::Failed { error, since } if is_away("DatabaseUnreachable", *since) => {
+                let what = format!(
+                    "database {} of class {}: {error}",
+                    database.name,
+                    class_name(view)
+                );
+                Some(("DatabaseUnreachable", go_on(view, &what)))
+            }
+            _ => None,
+        })
+}
+
+/// What is in the way, with what comes next: it is mended, or the sale goes without it.
+pub(crate) fn go_on(view: &View<'_>, what: &str) -> String {
+    let look = format!("kubectl describe flashsaleclass {}", class_name(view));
+    let by = gives_up_at(view).filter(|at| view.now < *at);
+    let by = by.map_or_else(String::new, |at| format!(" by {}", timestamp(at)));
+    format!(
+        "{what}. Mend it ({look}), and the sale goes on by itself; if that isn't done{by}, it goes without, and its orders stay in the databases"
+    )
+}
+
+/// When nobody waits any more for a server that doesn't answer.
+fn gives_up_at(view: &View<'_>) -> Option<Millis> {
+    if view.seen.namespace.terminating {
+        return deleted_ms(view).map(|since| since.saturating_add(CLOSE_FROM_LOG_MAX));
+    }
+    if matches!(view.state.phase, Phase::Draining | Phase::Settling) {
+        let deadline = view.old.schedule.as_ref()?.settle_deadline;
+        return deadline.map(crate::api::Timestamp::millis);
+    }
+    let failure = view.seen.failure.as_ref()?;
+    Some(failure.since.saturating_add(view.policy.settle_timeout))
+}
+
+fn class_name<'a>(view: &'a View<'_>) -> &'a str {
+    let pinned = view.pin.as_ref().map(|(_, pin)| pin.class.name.as_str());
+    pinned
+        .or_else(|| view.old.class.as_ref().map(|class| class.name.as_str()))
+        .unwrap_or("NAME")
+}
+
+/// When the sale was deleted, if it was.
+fn deleted_ms(view: &View<'_>) -> Option<Millis> {
+    let deleted = view.seen.sale.metadata.deletion_timestamp.as_ref()?;
+    u64::try_from(deleted.0.as_millisecond()).ok()
 }

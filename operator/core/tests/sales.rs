@@ -4,10 +4,10 @@
 
 mod world;
 
-use flashsale_operator_core::api::{LoadState, LockLevel, Outcome, Phase};
+use flashsale_operator_core::api::{FlashSaleClass, LoadState, LockLevel, Outcome, Phase};
 use flashsale_operator_core::observed::Kind;
 use flashsale_operator_core::plan;
-use world::{Pace, World, at, class, class_with, open, sale, two_rooms, with};
+use world::{Away, Broken, Pace, World, at, class, class_with, open, sale, two_rooms, with};
 
 const PACES: [Pace; 2] = [Pace::Whole, Pace::StepByStep];
 
@@ -408,6 +408,89 @@ fn a_log_that_is_gone_for_good_does_not_keep_a_deleted_sale_for_ever() {
     let to = world.now + 25 * 3_600_000;
     world.pass(to, Pace::Whole);
     assert!(world.sale.is_none(), "{:#?}", world.did.last());
+}
+
+/// A sale that is deleted while it sells, and `broken` from just before that on.
+fn deleted_while(class: FlashSaleClass, pace: Pace, broken: impl Fn(&mut Broken)) -> World {
+    let mut world = World::new(sale(), class);
+    world.until(Phase::Open, pace);
+    let to = world.now + 20_000;
+    world.pass(to, pace);
+    broken(&mut world.broken);
+    world.delete();
+    world
+}
+
+const AWAY: [(fn(&mut Broken), &str, &str); 2] = [
+    (
+        |broken| broken.log = true,
+        "OrderLogUnreachable",
+        "the order log of class standard, Pulsar",
+    ),
+    (
+        |broken| broken.database = true,
+        "DatabaseUnreachable",
+        "database orders of class standard",
+    ),
+];
+
+#[test]
+fn a_live_sale_deleted_while_a_server_is_away_says_within_two_minutes_what_is_in_the_way_and_goes_once_it_is_back()
+ {
+    for pace in PACES {
+        for (broken, reason, what) in AWAY {
+            let mut world = deleted_while(class(), pace, broken);
+            let deleted = world.now;
+            world.pass(deleted + 30_000, pace);
+            assert_eq!(
+                world.condition("TeardownBlocked"),
+                (String::new(), String::new()),
+                "a server that restarts blocks nothing"
+            );
+            world.pass(deleted + 120_000, pace);
+            assert_eq!(world.condition("TeardownBlocked"), ("True".into(), reason.into()));
+            assert_eq!(
+                world.condition("Stalled"),
+                ("True".into(), "TeardownBlocked".into())
+            );
+            let message = world.message("TeardownBlocked");
+            for part in [
+                what,
+                "connection refused",
+                "kubectl describe flashsaleclass standard",
+                "by 2026-12-02T12:0",
+            ] {
+                assert!(message.contains(part), "{part}: {message}");
+            }
+            let writes = world.status_writes;
+            world.pass(deleted + 600_000, pace);
+            assert_eq!(world.status_writes, writes, "it is said once");
+            // An operator that starts anew doesn't know since when.
+            world.away = Away::default();
+            world.pass(deleted + 602_000, pace);
+            assert_eq!(world.condition("TeardownBlocked"), ("True".into(), reason.into()));
+            world.broken = Broken::default();
+            world.pass(deleted + 780_000, pace);
+            assert!(world.sale.is_none(), "{:#?}", world.sale.map(|sale| sale.status));
+            assert!(world.orders_kept && !world.log);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_never_comes_back_keeps_a_deleted_live_sale_no_longer_than_the_books_may_take() {
+    for pace in PACES {
+        for (broken, _, _) in AWAY {
+            let class = class_with("lifecycle", serde_json::json!({"settleTimeout": "1h"}));
+            let mut world = deleted_while(class, pace, broken);
+            let deadline = world.now + 3_600_000;
+            world.pass(deadline - 60_000, pace);
+            assert!(world.sale.is_some(), "given up too early");
+            world.pass(deadline + 1_800_000, pace);
+            assert!(world.sale.is_none(), "{:#?}", world.did.last());
+            assert!(world.orders_kept || world.broken.database);
+        }
+    }
 }
 
 #[test]

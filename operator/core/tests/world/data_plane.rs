@@ -159,8 +159,10 @@ impl World {
         let (open, close) = self.times()?;
         let now = self.now;
         let is_loaded = self.load == LoadState::Seeded;
+        // Nothing is settled whose last events are in no database: the worker waits, and nobody has failed.
+        let is_served = !self.broken.log && !self.broken.database;
         let phase = match now {
-            _ if now >= close + DRAINS + PAYS => DataPhase::Settled,
+            _ if now >= close + DRAINS + PAYS && is_served => DataPhase::Settled,
             _ if now >= close + DRAINS => DataPhase::Settling,
             _ if now >= close => DataPhase::Draining,
             _ if now >= open => DataPhase::Open,

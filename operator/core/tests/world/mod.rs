@@ -54,6 +54,13 @@ pub struct Broken {
     pub clock_ms: i64,
 }
 
+/// Since when somebody doesn't answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Away {
+    pub log: Option<Millis>,
+    pub database: Option<Millis>,
+}
+
 /// The world.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -74,6 +81,8 @@ pub struct World {
     pub closing: Answer<Closing>,
     pub predecessor: Option<String>,
     pub broken: Broken,
+    /// Since when log and databases don't answer, as an operator that keeps running remembers it.
+    pub away: Away,
     pub failure: Option<Failure>,
     pub events: Vec<EventNote>,
     pub did: Vec<String>,
@@ -117,6 +126,7 @@ impl World {
             closing: Answer::NotAsked,
             predecessor: None,
             broken: Broken::default(),
+            away: Away::default(),
             failure: None,
             events: Vec::new(),
             did: Vec::new(),
@@ -140,6 +150,13 @@ impl World {
 
     pub fn phase(&self) -> Phase {
         self.status().phase.unwrap_or(Phase::Pending)
+    }
+
+    /// What a condition says.
+    pub fn message(&self, kind: &str) -> String {
+        let status = self.status();
+        let found = flashsale_operator_core::api::condition(&status.conditions, kind);
+        found.map(|c| c.message.clone()).unwrap_or_default()
     }
 
     pub fn condition(&self, kind: &str) -> (String, String) {
@@ -170,6 +187,13 @@ impl World {
 
     /// One look: plans, carries out, writes the status.
     pub fn look(&mut self, pace: Pace) -> Plan {
+        self.away = Away {
+            log: self.broken.log.then(|| self.away.log.unwrap_or(self.now)),
+            database: self
+                .broken
+                .database
+                .then(|| self.away.database.unwrap_or(self.now)),
+        };
         let observed = self.observe();
         let planned = plan(&observed, self.now);
         let count = match pace {

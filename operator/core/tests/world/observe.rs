@@ -82,12 +82,8 @@ impl World {
 
     fn answers(&self) -> Answers {
         let at = self.now;
-        let failed = || Answer::Failed {
-            error: "connection refused".to_owned(),
-            since: at,
-        };
         let log = if self.broken.log {
-            failed_log(at)
+            failed(self.away.log.unwrap_or(at))
         } else {
             let drift = if self.log {
                 Vec::new()
@@ -104,7 +100,7 @@ impl World {
             name: name.clone(),
             port: Some(5432),
             answer: if self.broken.database {
-                failed()
+                failed(self.away.database.unwrap_or(at))
             } else {
                 Answer::Told {
                     at,
@@ -148,9 +144,9 @@ impl World {
     }
 }
 
-fn failed_log(at: u64) -> Answer<LogState> {
+fn failed<T>(since: u64) -> Answer<T> {
     Answer::Failed {
         error: "connection refused".to_owned(),
-        since: at,
+        since,
     }
 }

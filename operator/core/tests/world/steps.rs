@@ -94,7 +94,13 @@ impl World {
                     value: Closing::default(),
                 };
             }
-            Step::Audit => self.audit(),
+            Step::Audit => {
+                assert!(
+                    !self.broken.log && !self.broken.database,
+                    "what doesn't answer isn't read"
+                );
+                self.audit();
+            }
             Step::WriteReport(object) => {
                 assert!(
                     object.object["metadata"]["ownerReferences"].is_null(),
@@ -112,6 +118,10 @@ impl World {
                     .all(|(kind, _)| !matches!(kind, Kind::StatefulSet | Kind::Deployment));
                 assert!(is_quiet || self.terminating, "nobody writes to the log any more");
                 self.log = false;
+            }
+            Step::LeaveDatabase { database, .. } if self.broken.database => {
+                let name = database.clone();
+                return Self::fail(FailureKind::Database { name }, "connection refused");
             }
             Step::LeaveDatabase {
                 database,
