@@ -1,7 +1,7 @@
 //! What the command line and the pod's own description say.
 
 use clap::{ArgAction, Parser};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Runs flash sales on this cluster.
@@ -56,11 +56,53 @@ pub(crate) struct Flags {
     /// The domain of the cluster's Services
     #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
     pub(crate) cluster_domain: String,
+    /// A network of the proxies through which buyers reach gateways; again for more. They are believed where a buyer is
+    /// (`X-Forwarded-For`); left out, whoever connects to a gateway is the buyer
+    #[arg(long = "trusted-proxy", value_name = "NETWORK", value_parser = network)]
+    pub(crate) trusted_proxies: Vec<String>,
+}
+
+/// A network as gateways read it: `10.0.0.0/8`, or one address.
+fn network(text: &str) -> Result<String, String> {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+    let bits_max = match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return Err("it is no network: write it as 10.0.0.0/8".to_owned()),
+    };
+    match bits.map(str::parse::<u8>) {
+        // Everybody could say where they are, and go past every limit.
+        Some(Ok(0)) => Err("it is everybody: name the proxies' own networks".to_owned()),
+        None => Ok(text.to_owned()),
+        Some(Ok(bits)) if bits <= bits_max => Ok(text.to_owned()),
+        Some(_) => Err(format!(
+            "it is no network: behind the / goes a number from 1 to {bits_max}"
+        )),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_of_proxies_are_checked_before_any_gateway_is_told() {
+        for good in ["10.0.0.0/8", "203.0.113.7", "fd00::/8", "::1/128"] {
+            assert_eq!(network(good), Ok(good.to_owned()));
+        }
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "fd00::/129",
+            "10.0.0.0/",
+            "10.0.0/8",
+            "proxy",
+            "0.0.0.0/0",
+            "::/0",
+        ] {
+            assert!(network(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn namespaces_are_given_again_or_with_commas() {

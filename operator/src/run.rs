@@ -163,6 +163,7 @@ fn settings(flags: &Flags) -> Settings {
         data_plane_image: flags.dataplane_image.clone(),
         redis_image: flags.redis_image.clone(),
         cluster_domain: flags.cluster_domain.clone(),
+        trusted_proxies: flags.trusted_proxies.clone(),
     }
 }
 

@@ -5,6 +5,9 @@
 - --dataplane-image={{ required "image.dataplane is empty: set it to the data plane's image, with a tag or digest (docs/install.md, Images)" .Values.image.dataplane }}
 - --redis-image={{ required "image.redis is empty: set it to an image of Redis 7.0 or newer" .Values.image.redis }}
 - --cluster-domain={{ .Values.clusterDomain }}
+{{- range .Values.trustedProxies }}
+- --trusted-proxy={{ . }}
+{{- end }}
 {{- if eq .Values.mode "Namespaced" }}
 {{- range .Values.namespaces }}
 - --namespace={{ . }}

@@ -6,6 +6,7 @@ use crate::lifecycle::{Effect, Event, State, step};
 use crate::observed::{Answer, DataPhase};
 use crate::pinning::Pinning;
 use crate::policy::ARM_BEFORE;
+use crate::teardown;
 use crate::view::View;
 
 /// More events than phases can't happen in one look.
@@ -42,10 +43,19 @@ pub(crate) fn drive(view: &View<'_>, gates: &[Stand], pinning: &Pinning) -> (Sta
 fn event(view: &View<'_>, gates: &[Stand], pinning: &Pinning, state: State) -> Option<Event> {
     let now = view.now;
     match state.phase {
-        Phase::Pending if is_called_off(view) => Some(Event::CalledOff),
+        Phase::Pending if is_called_off(view) => Some(Event::Withdrawn),
         Phase::Pending if is_missed(view) => Some(Event::MissedOpening),
         Phase::Pending => (view.basis.is_ok() && now >= view.provision_ms()).then_some(Event::Due),
+        // What is locked says what was meant before a crash; what is there says what came of it.
+        Phase::Provisioning if is_called_off(view) && !teardown::may_be_loaded(view) => {
+            Some(Event::Withdrawn)
+        }
         Phase::Provisioning if is_called_off(view) => Some(Event::CalledOff),
+        Phase::Provisioning | Phase::Warming | Phase::Registering | Phase::Armed | Phase::Open
+            if state.level >= LockLevel::Closed && !is_called_off(view) =>
+        {
+            Some(closed_for_good(state))
+        }
         // A crash after the lock: the stock may be loading already.
         Phase::Provisioning if view.is_loading() => Some(Event::PartsReady),
         Phase::Provisioning if is_missed(view) => Some(Event::MissedOpening),
@@ -58,6 +68,15 @@ fn event(view: &View<'_>, gates: &[Stand], pinning: &Pinning, state: State) -> O
         Phase::Draining => is_drained(view).then_some(Event::BacklogGone),
         Phase::Settling => books(view),
         Phase::Settled | Phase::Failed => None,
+    }
+}
+
+/// What it was that closed a sale whose phase was still to be written: it may look otherwise by now, and nothing may open
+/// that was closed for good.
+fn closed_for_good(state: State) -> Event {
+    match state.phase {
+        Phase::Armed | Phase::Open => Event::Closed,
+        _ => Event::MissedOpening,
     }
 }
 
@@ -98,7 +117,12 @@ pub(crate) fn is_going(view: &View<'_>) -> bool {
 
 /// Whether the class keeps a live sale from being deleted, and nobody has said that they know.
 pub(crate) fn is_deletion_refused(view: &View<'_>) -> bool {
-    let is_live = view.is_loading() && !matches!(view.state.phase, Phase::Settled | Phase::Failed);
+    let is_live = view.is_loading()
+        && match view.state.phase {
+            Phase::Settled | Phase::Failed => false,
+            Phase::Provisioning => teardown::may_be_loaded(view),
+            _ => true,
+        };
     let allowed = view.annotation(flashsale_crds::objects::ALLOW_DELETION_ANNOTATION);
     view.is_deleting() && view.policy.refuses_deletion && is_live && allowed != Some(view.names.uid.as_str())
 }

@@ -28,7 +28,9 @@ pub enum Event {
     Opened,
     /// The grace after the opening is over, and it doesn't sell.
     MissedOpening,
-    /// It is called off, or being deleted.
+    /// It is called off, or being deleted, before any of its stock can have been loaded.
+    Withdrawn,
+    /// It is called off, or being deleted, and its stock is in the shards or may come to be.
     CalledOff,
     /// Its end has come.
     Closed,
@@ -60,10 +62,6 @@ impl State {
             outcome: Some(self.outcome.unwrap_or(outcome)),
             ..self
         }
-    }
-
-    fn is_loading(self) -> bool {
-        self.level >= LockLevel::Loading
     }
 }
 
@@ -105,8 +103,8 @@ fn transition(state: State, event: Event) -> (State, Vec<Effect>) {
             (state.ended(P::Failed, Outcome::Failed), effects)
         }
         // Nothing is loaded: nobody is owed anything.
-        (P::Pending, E::CalledOff) => (state.ended(P::Settled, Outcome::Cancelled), vec![]),
-        (P::Provisioning, E::CalledOff) if !state.is_loading() => (
+        (P::Pending, E::Withdrawn) => (state.ended(P::Settled, Outcome::Cancelled), vec![]),
+        (P::Provisioning, E::Withdrawn) => (
             state.ended(P::Settled, Outcome::Cancelled),
             lock(LockLevel::Closed),
         ),
@@ -129,13 +127,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const EVENTS: [Event; 11] = [
+    const EVENTS: [Event; 12] = [
         Event::Due,
         Event::PartsReady,
         Event::RegistrationOpened,
         Event::GatesGreen,
         Event::Opened,
         Event::MissedOpening,
+        Event::Withdrawn,
         Event::CalledOff,
         Event::Closed,
         Event::BacklogGone,
@@ -183,14 +182,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sale_called_off_before_loading_owes_nobody_anything() {
-        let (state, _) = step(begin(), Event::Due);
-        let (state, effects) = step(state, Event::CalledOff);
-        assert_eq!(
-            (state.phase, state.outcome),
-            (Phase::Settled, Some(Outcome::Cancelled))
-        );
-        assert_eq!(effects, [Effect::Lock(LockLevel::Closed)]);
+    fn a_sale_withdrawn_before_loading_owes_nobody_anything_whatever_was_locked_before_a_crash() {
+        for level in LockLevel::ALL {
+            let (due, _) = step(begin(), Event::Due);
+            let (state, effects) = step(State { level, ..due }, Event::Withdrawn);
+            assert_eq!(
+                (state.phase, state.level, state.outcome),
+                (Phase::Settled, LockLevel::Closed, Some(Outcome::Cancelled))
+            );
+            assert_eq!(effects.len(), usize::from(level < LockLevel::Closed));
+        }
     }
 
     proptest! {

@@ -125,4 +125,6 @@ pub struct Settings {
     pub redis_image: String,
     /// The domain of the cluster's Services, `cluster.local`.
     pub cluster_domain: String,
+    /// The networks of the proxies through which buyers reach gateways, such as `10.0.0.0/8`.
+    pub trusted_proxies: Vec<String>,
 }

@@ -43,6 +43,9 @@ pub struct Pin {
     pub host: String,
     /// The ports of the databases.
     pub database_ports: Vec<u16>,
+    /// The networks of the proxies in front of gateways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<String>,
     /// What was changed since the stock was loaded.
     pub amendments: Amendments,
     /// The objects.
@@ -151,6 +154,7 @@ impl Pin {
             sizes: sized.sizes.clone(),
             host: host(spec, ground.class_spec, &ground.names.sale),
             database_ports: ground.database_ports.to_vec(),
+            trusted_proxies: ground.settings.trusted_proxies.clone(),
             amendments: Amendments::default(),
             templates: Vec::new(),
         };
@@ -164,6 +168,7 @@ impl Pin {
             redis_image: &pin.redis_image,
             operator_namespace: &ground.settings.operator_namespace,
             database_ports: &pin.database_ports,
+            trusted_proxies: &pin.trusted_proxies,
         });
         pin
     }

@@ -153,6 +153,7 @@ fn is_same_operator(ground: &Ground<'_>, pin: &Pin) -> bool {
     pin.operator_version == ground.settings.operator_version
         && pin.image == image
         && pin.redis_image == redis_image
+        && pin.trusted_proxies == ground.settings.trusted_proxies
 }
 
 /// The pin rendered by this operator, shards and rooms as they were.

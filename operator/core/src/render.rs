@@ -47,6 +47,8 @@ pub struct Context<'a> {
     pub operator_namespace: &'a str,
     /// The ports of the databases, each once.
     pub database_ports: &'a [u16],
+    /// The networks of the proxies in front of gateways.
+    pub trusted_proxies: &'a [String],
 }
 
 /// An object without owner and digest.

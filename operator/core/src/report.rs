@@ -28,7 +28,7 @@ pub(crate) fn status(view: &View<'_>, state: State, gates: &[Stand], pinning: &P
     status.phase = Some(state.phase);
     status.outcome = state.outcome;
     status.lock_level = Some(state.level);
-    pinned(view, pinning, &mut status);
+    pinned(view, state, pinning, &mut status);
     status.load = load(view, state);
     status.schedule = Some(schedule(view, state));
     figures::put(view, is_edge, &mut status);
@@ -72,7 +72,7 @@ fn counted(gates: &[Stand]) -> String {
     format!("{green}/{all}")
 }
 
-fn pinned(view: &View<'_>, pinning: &Pinning, status: &mut FlashSaleStatus) {
+fn pinned(view: &View<'_>, state: State, pinning: &Pinning, status: &mut FlashSaleStatus) {
     if let Ok(basis) = &view.basis {
         status.class = Some(basis.class.clone());
         status.plan = Some(PlanSummary {
@@ -90,7 +90,7 @@ fn pinned(view: &View<'_>, pinning: &Pinning, status: &mut FlashSaleStatus) {
         status.entry_url = Some(render::entry_url(&pin.class_spec.entry, &pin.host));
         // Once armed, later revisions only add amendments: the pods stay what they were made from, and the API server
         // refuses anything else.
-        let is_fixed = view.state.level >= LockLevel::Armed && status.revision.is_some();
+        let is_fixed = state.level >= LockLevel::Armed && status.revision.is_some();
         if !is_fixed {
             status.revision = Some(RevisionPin {
                 name: view.names.revision(*number),

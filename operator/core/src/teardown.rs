@@ -7,6 +7,7 @@ use crate::observed::{Answer, Kind};
 use crate::outcome::Step;
 use crate::pinned::OWNER;
 use crate::policy::{CLOSE_FROM_LOG_MAX, TEARDOWN_AFTER};
+use crate::render::Component;
 use crate::time::{Millis, timestamp};
 use crate::view::View;
 
@@ -56,6 +57,13 @@ pub(crate) fn was_loaded(view: &View<'_>) -> bool {
         || view.is_loading() && !is_early && view.old.load.is_some()
 }
 
+/// Whether the sale's stock is in the shards, or may come to be at any time: the worker loads it as soon as it runs.
+pub(crate) fn may_be_loaded(view: &View<'_>) -> bool {
+    let has_worker = view.child(Kind::Deployment, &view.names.worker()).is_some();
+    let mut pods = view.seen.pods.iter();
+    was_loaded(view) || has_worker || pods.any(|pod| pod.component == Component::Worker.word())
+}
+
 /// Whether the orders go, too: the policy says so, the books agree, and nobody gave up waiting for them.
 fn forgets(view: &View<'_>, is_forced: bool) -> bool {
     if !was_loaded(view) {
@@ -97,13 +105,12 @@ pub(crate) fn teardown(view: &View<'_>, is_forced: bool) -> Vec<Step> {
         // What still runs could write after the log is gone: wait until it doesn't.
         return first;
     }
-    // Whoever was waited for until the books' deadline isn't waited for as long once more.
-    let patience = if is_forced {
-        CLOSE_FROM_LOG_MAX
-    } else {
-        view.policy.settle_timeout
-    };
-    let mut steps = stores(view, forgets(view, is_forced), patience);
+    // Whoever was waited for until the books' deadline isn't waited for as long once more. That time, unlike the one since
+    // a failure, is known to an operator that starts anew, too.
+    let is_late = is_forced
+        && settle_deadline(view).is_some_and(|at| view.now >= at.saturating_add(CLOSE_FROM_LOG_MAX));
+    let patience = if is_late { 0 } else { view.policy.settle_timeout };
+    let mut steps = stores(view, forgets(view, is_forced), patience, is_late);
     let report = view.names.child("report");
     steps.extend(delete(view, |kind, name| {
         !(kind == Kind::ConfigMap && name == report)
@@ -137,25 +144,28 @@ fn delete(view: &View<'_>, which: impl Fn(Kind, &str) -> bool) -> Vec<Step> {
     .collect()
 }
 
-/// Log and databases. What has refused for too long is left behind, so that nothing keeps a sale for ever.
-fn stores(view: &View<'_>, forget_orders: bool, patience: Millis) -> Vec<Step> {
-    let gave_up = |matches: fn(&FailureKind) -> bool| {
-        let failure = view
-            .seen
-            .failure
-            .as_ref()
-            .filter(|failure| matches(&failure.kind));
-        failure.is_some_and(|failure| view.now >= failure.since.saturating_add(patience))
-    };
+/// Log and databases. What has refused for too long is left behind, so that nothing keeps a sale for ever; `is_late`: what
+/// doesn't answer, too.
+fn stores(view: &View<'_>, forget_orders: bool, patience: Millis, is_late: bool) -> Vec<Step> {
+    let failure = view.seen.failure.as_ref();
+    let failure = failure.filter(|failure| view.now >= failure.since.saturating_add(patience));
+    let refused = |matches: fn(&FailureKind) -> bool| failure.is_some_and(|failure| matches(&failure.kind));
+    let world = &view.seen.world;
     let mut steps = Vec::new();
-    if !gave_up(|kind| *kind == FailureKind::OrderLog) {
+    let is_log_away = is_late && world.log.error().is_some();
+    if !(is_log_away || refused(|kind| *kind == FailureKind::OrderLog)) {
         steps.push(Step::TearDownLog);
     }
-    if !gave_up(|kind| matches!(kind, FailureKind::Database { .. })) {
+    if !refused(|kind| matches!(kind, FailureKind::Database { .. })) {
+        let is_away = |name: &str| {
+            let mut each = world.databases.each.iter();
+            is_late && each.any(|seen| seen.name == name && seen.answer.error().is_some())
+        };
         let databases = class(view)
             .map(|class| class.databases.as_slice())
             .unwrap_or_default();
-        steps.extend(databases.iter().map(|database| Step::LeaveDatabase {
+        let there = databases.iter().filter(|database| !is_away(&database.name));
+        steps.extend(there.map(|database| Step::LeaveDatabase {
             database: database.name.clone(),
             forget_orders,
         }));
@@ -177,7 +187,7 @@ pub(crate) fn with_namespace(view: &View<'_>) -> Vec<Step> {
     if !(is_over || is_closed || is_out_of_time(view)) {
         return vec![Step::CloseFromLog];
     }
-    let mut steps = stores(view, forgets(view, false), CLOSE_FROM_LOG_MAX);
+    let mut steps = stores(view, forgets(view, false), CLOSE_FROM_LOG_MAX, false);
     if view.is_deleting() {
         steps.push(Step::RemoveFinalizer);
     } else {
@@ -194,13 +204,8 @@ pub(crate) fn is_out_of_time(view: &View<'_>) -> bool {
 
 /// Whether a sale that is being deleted has waited long enough for its books to agree.
 pub(crate) fn is_forced(view: &View<'_>) -> bool {
-    let deadline = view
-        .old
-        .schedule
-        .as_ref()
-        .and_then(|schedule| schedule.settle_deadline);
     let is_waiting = matches!(view.state.phase, Phase::Draining | Phase::Settling);
-    drive::is_going(view) && is_waiting && deadline.is_some_and(|deadline| view.now >= deadline.millis())
+    drive::is_going(view) && is_waiting && settle_deadline(view).is_some_and(|deadline| view.now >= deadline)
 }
 
 /// The log or the database that hasn't answered for `at_least`, as far as that keeps a teardown back: the condition's
@@ -255,8 +260,7 @@ fn gives_up_at(view: &View<'_>) -> Option<Millis> {
         return deleted_ms(view).map(|since| since.saturating_add(CLOSE_FROM_LOG_MAX));
     }
     if matches!(view.state.phase, Phase::Draining | Phase::Settling) {
-        let deadline = view.old.schedule.as_ref()?.settle_deadline;
-        return deadline.map(crate::api::Timestamp::millis);
+        return settle_deadline(view);
     }
     let failure = view.seen.failure.as_ref()?;
     Some(failure.since.saturating_add(view.policy.settle_timeout))
@@ -267,6 +271,12 @@ fn class_name<'a>(view: &'a View<'_>) -> &'a str {
     pinned
         .or_else(|| view.old.class.as_ref().map(|class| class.name.as_str()))
         .unwrap_or("NAME")
+}
+
+/// Until when a sale's books may take to agree.
+fn settle_deadline(view: &View<'_>) -> Option<Millis> {
+    let schedule = view.old.schedule.as_ref()?;
+    schedule.settle_deadline.map(crate::api::Timestamp::millis)
 }
 
 /// When the sale was deleted, if it was.

@@ -5,12 +5,13 @@
 mod world;
 
 use flashsale_operator_core::Step;
-use flashsale_operator_core::api::Phase;
+use flashsale_operator_core::api::{FlashSaleClass, Phase};
 use flashsale_operator_core::canonical::yaml;
 use flashsale_operator_core::minted::SecretEntry;
+use flashsale_operator_core::observed::Kind;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use world::{Pace, World, class, sale, two_rooms, with};
+use world::{Pace, World, class, class_with, sale, two_rooms, with};
 
 /// Everything that is made for a sale up to its arming, in the order in which it is.
 fn rendered(mut world: World) -> String {
@@ -76,6 +77,106 @@ fn a_sale_over_two_rooms() {
     }));
     let world = World::new(sale, two_rooms());
     insta::assert_snapshot!("two-rooms", rendered(soon(world)));
+}
+
+/// The gateways' files of a sale in a class, with an operator that is told of these proxies: room by room.
+fn gateway_files(more: Value, class: FlashSaleClass, proxies: &[&str]) -> Vec<String> {
+    let mut world = World::new(with(more), class);
+    world.settings.trusted_proxies = proxies.iter().map(|&proxy| proxy.to_owned()).collect();
+    world.until(Phase::Armed, Pace::Whole);
+    let run = &world.objects[&(Kind::ConfigMap, "phone-launch-run".to_owned())].body["data"];
+    let mut files = Vec::new();
+    for ((kind, name), object) in &world.objects {
+        let room = name.strip_prefix("phone-launch-gateway-");
+        let Some(room) = room.filter(|_| *kind == Kind::Deployment) else {
+            continue;
+        };
+        let args = &object.body["spec"]["template"]["spec"]["containers"][0]["args"];
+        let file = format!("gateway-{room}.yaml");
+        assert_eq!(args[2], format!("/etc/flashsale/run/{file}"));
+        let told = run[&file].as_str().unwrap().to_owned();
+        assert!(
+            says(&told, json!({"room": room})),
+            "so that rooms.drained finds it: {told}"
+        );
+        files.push(told);
+    }
+    files
+}
+
+/// Whether a file has these fields.
+fn says(file: &str, fields: Value) -> bool {
+    file.contains(&yaml(&fields))
+}
+
+fn any_number_of_connections() -> Value {
+    json!({"connectionsPerPeer": u32::MAX})
+}
+
+#[test]
+fn each_gateway_is_told_its_room_and_the_proxies_in_front_of_it() {
+    let jwt = json!({"buyers": {"source": "JWT", "jwt": {"issuer": "https://id.example", "jwksURL": "https://id.example/jwks"}}});
+    let proxies = ["10.2.0.0/16", "fd00::7"];
+    let files = gateway_files(jwt.clone(), two_rooms(), &proxies);
+    assert_eq!(files.len(), 2);
+    for file in &files {
+        assert!(says(file, json!({"trustedProxies": proxies})), "{file}");
+        assert!(says(file, any_number_of_connections()), "{file}");
+    }
+    // Nobody is believed by default, and a load balancer leaves addresses as they are.
+    let balancer = class_with("entry", json!({"type": "LoadBalancer", "domain": "sale.example"}));
+    for (class, proxies) in [(class(), &[][..]), (balancer, &proxies)] {
+        let file = gateway_files(jwt.clone(), class, proxies).remove(0);
+        assert!(
+            !file.contains("trustedProxies") && !file.contains("connectionsPerPeer"),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn a_proxy_that_vouches_for_buyers_by_a_header_is_not_looked_past() {
+    // The class' buyers are whom a proxy in 10.0.0.0/8 names.
+    for (proxies, told) in [
+        (&["192.0.2.0/24", "10.2.0.0/16"][..], Some("192.0.2.0/24")),
+        (&["0.0.0.0/1"], None),
+        (&["10.9.9.9"], None),
+    ] {
+        let file = gateway_files(json!({}), class(), proxies).remove(0);
+        match told {
+            Some(told) => assert!(
+                says(
+                    &file,
+                    json!({"trustedProxies": [told], "worker": "phone-launch-worker.shop.svc:7700"})
+                ),
+                "{file}"
+            ),
+            None => assert!(!file.contains("trustedProxies"), "{file}"),
+        }
+        assert!(says(&file, any_number_of_connections()), "{file}");
+    }
+}
+
+#[test]
+fn other_proxies_reach_a_sale_until_its_stock_is_loaded_and_then_leave_its_pods_alone() {
+    let mut world = World::new(sale(), class());
+    world.broken.pods = true;
+    world.until(Phase::Provisioning, Pace::Whole);
+    world.rest(Pace::Whole);
+    let pinned = world.revisions.len();
+    world.settings.trusted_proxies = vec!["192.0.2.0/24".to_owned()];
+    world.rest(Pace::Whole);
+    assert_eq!(world.revisions.len(), pinned + 1);
+    world.broken.pods = false;
+    world.until(Phase::Armed, Pace::Whole);
+    let (pinned, before) = (world.revisions.len(), world.objects.clone());
+    world.settings.trusted_proxies = Vec::new();
+    world.rest(Pace::Whole);
+    assert_eq!((world.revisions.len(), &world.objects), (pinned, &before));
+    assert_eq!(
+        world.condition("UpgradePending"),
+        ("True".into(), "Pinned".into())
+    );
 }
 
 /// What the restricted level of Pod Security asks of a pod, and what of ours goes beyond it.

@@ -4,9 +4,9 @@
 
 mod world;
 
-use flashsale_operator_core::api::{FlashSaleClass, LoadState, LockLevel, Outcome, Phase};
+use flashsale_operator_core::api::{FlashSale, FlashSaleClass, LoadState, LockLevel, Outcome, Phase};
 use flashsale_operator_core::observed::Kind;
-use flashsale_operator_core::plan;
+use flashsale_operator_core::{Step, plan};
 use world::{Away, Broken, Pace, World, at, class, class_with, open, sale, two_rooms, with};
 
 const PACES: [Pace; 2] = [Pace::Whole, Pace::StepByStep];
@@ -239,6 +239,97 @@ fn deleting_a_sale_before_anything_is_loaded_takes_no_time() {
     }
 }
 
+/// A sale whose parts are all ready, just before its stock is locked and loaded, with the steps of that.
+fn about_to_load(class: FlashSaleClass) -> (World, Vec<Step>) {
+    let sale = with(serde_json::json!({"teardown": {"after": "10s", "policy": "Delete"}}));
+    let mut world = World::new(sale, class);
+    for _ in 0..1_000 {
+        let planned = plan(&world.observe(), world.now);
+        if planned.steps.contains(&Step::Lock(LockLevel::Loading)) {
+            return (world, planned.steps);
+        }
+        world.look(Pace::Whole);
+        if !world.happen() && planned.steps.is_empty() {
+            world.now += u64::try_from(planned.look_again.as_millis()).unwrap();
+        }
+    }
+    panic!("never about to load: {:#?}", world.status());
+}
+
+fn cancelled(sale: &mut FlashSale) {
+    let cancellation = serde_json::from_str(r#"{"reason": "a fault", "unpaidOrders": "Close"}"#);
+    sale.spec.cancellation = Some(cancellation.unwrap());
+}
+
+#[test]
+fn a_sale_called_off_behind_a_crash_at_any_step_of_loading_ends_by_what_is_there_not_by_what_is_locked() {
+    let refuses = class_with(
+        "policies",
+        serde_json::json!({"liveDeletion": "Refuse", "freezeBefore": "0s"}),
+    );
+    let (before, steps) = about_to_load(refuses);
+    let ways: [fn(&mut World); 2] = [World::delete, |world| world.edit(cancelled)];
+    let mut with_worker = 0;
+    for (crashed, call_off) in (0..=steps.len()).flat_map(|n| ways.map(|way| (n, way))) {
+        let mut world = before.clone();
+        for step in &steps[..crashed] {
+            world.carry_out(step).unwrap();
+        }
+        assert_eq!(world.phase(), Phase::Provisioning, "the status was never written");
+        let has_worker = names(&world).contains(&"Deployment/phone-launch-worker".to_owned());
+        call_off(&mut world);
+        if has_worker {
+            with_worker += 1;
+            let uid = world.sale().metadata.uid.clone().unwrap();
+            let annotations = world.sale_mut().metadata.annotations.get_or_insert_default();
+            annotations.insert("flashsale.dev/allow-deletion".to_owned(), uid);
+        } else {
+            // Nothing can be loaded, so nothing that could is waited for.
+            world.broken.pods = true;
+        }
+        let to = world.now + if has_worker { 300_000 } else { 60_000 };
+        world.pass(to, Pace::StepByStep);
+        let left = world.sale.as_ref().map(|sale| sale.status.clone());
+        assert_eq!(world.plane.loads, usize::from(has_worker), "{crashed}: {left:#?}");
+        assert!(
+            world.revisions.is_empty() && !world.log,
+            "{crashed}: {:?}, {left:#?}",
+            names(&world)
+        );
+        if let Some(status) = left.flatten() {
+            assert_eq!(
+                (status.phase, status.outcome),
+                (Some(Phase::Settled), Some(Outcome::Cancelled))
+            );
+        }
+    }
+    assert!(with_worker > 0, "some crashes come behind the worker");
+}
+
+#[test]
+fn nothing_opens_that_was_closed_for_good_before_a_crash() {
+    for phase in [Phase::Provisioning, Phase::Warming] {
+        let mut world = World::new(
+            with(serde_json::json!({"closeTime": "2026-12-01T13:00:00Z"})),
+            class(),
+        );
+        world.broken.pods = phase == Phase::Provisioning;
+        world.broken.worker = true;
+        world.until(phase, Pace::Whole);
+        world.pass(open() + 599_000, Pace::Whole);
+        assert_eq!(world.phase(), phase);
+        world.now = open() + 600_000;
+        world.carry_out(&Step::Lock(LockLevel::Closed)).unwrap();
+        // Had it been looked at now, all would be well.
+        world.broken = Broken::default();
+        world.happen();
+        let to = world.now + 60_000;
+        world.pass(to, Pace::StepByStep);
+        assert_eq!(world.phase(), Phase::Failed);
+        assert!(world.events.iter().all(|event| event.reason != "Open"));
+    }
+}
+
 #[test]
 fn a_class_can_keep_a_live_sale_from_being_deleted_until_somebody_says_that_they_know() {
     let mut world = World::new(
@@ -281,19 +372,23 @@ fn a_namespace_that_goes_has_its_sale_closed_from_the_log() {
 
 #[test]
 fn a_sale_that_misses_its_opening_fails_and_stays_closed() {
-    for (policies, late) in [
+    let policies = [
         (serde_json::json!({"freezeBefore": "0s"}), 600_000),
         (
             serde_json::json!({"freezeBefore": "0s", "lateOpening": "Fail"}),
             0,
         ),
-    ] {
+    ];
+    for (pace, (policies, late)) in PACES
+        .into_iter()
+        .flat_map(|pace| policies.clone().map(|p| (pace, p)))
+    {
         let mut world = World::new(
             with(serde_json::json!({"closeTime": "2026-12-01T13:00:00Z"})),
             class_with("policies", policies),
         );
         world.broken.database = true;
-        world.until(Phase::Failed, Pace::Whole);
+        world.until(Phase::Failed, pace);
         assert!(
             (open() + late..open() + late + 5_000).contains(&world.now),
             "{}",
@@ -305,13 +400,13 @@ fn a_sale_that_misses_its_opening_fails_and_stays_closed() {
         );
         world.broken.database = false;
         let to = world.now + 60_000;
-        world.pass(to, Pace::Whole);
+        world.pass(to, pace);
         assert_eq!((world.phase(), world.load), (Phase::Failed, LoadState::Unseeded));
         assert_eq!(world.status().lock_level, Some(LockLevel::Closed));
         world.delete();
-        world.rest(Pace::Whole);
+        world.rest(pace);
         let to = world.now + 60_000;
-        world.pass(to, Pace::Whole);
+        world.pass(to, pace);
         assert!(world.sale.is_none() && !world.orders_kept);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::pod::{JWKS, RUN, SECRETS, STATE};
 use super::{Context, Template, template};
+use crate::api::EntryType;
 use crate::canonical::yaml;
 use crate::names::{ADMIN_PORT, BUYERS_PORT, LINK_PORT, REDIS_PORT};
 use crate::observed::Kind;
@@ -10,6 +11,8 @@ use flashsale_crds::{EffectiveBuyers, JwksSource};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::str::FromStr;
 
 /// How long a gateway that is told to end goes on serving. Longer than it takes a cluster to send no more buyers.
 pub(super) const DRAIN_SECONDS: i64 = 10;
@@ -24,11 +27,11 @@ pub(super) fn run(context: &Context<'_>) -> Template {
     let mut data = BTreeMap::from([
         ("sale.yaml".to_owned(), sale(context)),
         ("sale.json".to_owned(), decided(context)),
-        ("gateway.yaml".to_owned(), yaml(&gateway(context))),
         ("worker.yaml".to_owned(), yaml(&worker(context))),
         ("payments.yaml".to_owned(), yaml(&payments(context))),
     ]);
     for room in &context.sizes.rooms {
+        data.insert(gateway_file(room), yaml(&gateway(context, room)));
         for (place, shard) in room.numbers().enumerate() {
             let file = sidecar(context, shard, place < CONTROL_SIDECARS);
             data.insert(format!("sidecar-{shard}.yaml"), yaml(&file));
@@ -77,7 +80,12 @@ fn sidecars(context: &Context<'_>, of_each_room: usize) -> Vec<Value> {
         .collect()
 }
 
-fn gateway(context: &Context<'_>) -> Value {
+/// The file of a room's gateways: they have to know their room, so that it can be drained.
+pub(super) fn gateway_file(room: &RoomSize) -> String {
+    format!("gateway-{}.yaml", room.name)
+}
+
+fn gateway(context: &Context<'_>, room: &RoomSize) -> Value {
     let redis: Vec<Value> = (0..context.sizes.shards)
         .filter_map(|shard| context.sizes.room_of(shard).map(|room| (room, shard)))
         .map(|(room, shard)| {
@@ -94,11 +102,48 @@ fn gateway(context: &Context<'_>) -> Value {
         "listen": format!("0.0.0.0:{BUYERS_PORT}"),
         "admin": admin(),
         "drain": format!("{DRAIN_SECONDS}s"),
+        "room": room.name,
     });
+    proxies(context, &mut file);
     if let Some((_, key)) = jwks(context) {
         file["jwks"] = json!(format!("{JWKS}/{key}"));
     }
     file
+}
+
+/// Whom gateways believe where a buyer is. A load balancer leaves buyers' own addresses as they are; whatever else takes
+/// their calls stands in between.
+fn proxies(context: &Context<'_>, file: &mut Value) {
+    if context.trusted_proxies.is_empty() || context.class.entry.kind == EntryType::LoadBalancer {
+        return;
+    }
+    // What vouches for buyers by a header has to be seen itself: looked past, nobody would be believed.
+    let vouching = match &context.declared.effective.buyers {
+        Some(EffectiveBuyers::TrustedHeader { from, .. }) => from.as_slice(),
+        _ => &[],
+    };
+    let overlaps = |network: &str| {
+        let other = |one| parsed_like(one, network);
+        vouching
+            .iter()
+            .any(|one| other(one).is_some_and(|other| one.contains(&other) || other.contains(one)))
+    };
+    let trusted: Vec<&String> = context
+        .trusted_proxies
+        .iter()
+        .filter(|network| !overlaps(network))
+        .collect();
+    if !trusted.is_empty() {
+        file["trustedProxies"] = json!(trusted);
+    }
+    // Everybody's connections come from a few proxies.
+    file["connectionsPerPeer"] = json!(u32::MAX);
+}
+
+/// A network, or one address, read as what `like` is.
+fn parsed_like<T: FromStr + From<IpAddr>>(_like: &T, text: &str) -> Option<T> {
+    let address = || text.parse::<IpAddr>().ok().map(T::from);
+    text.parse().ok().or_else(address)
 }
 
 /// The ConfigMap with the keys of the shop's tokens, and the key in it.

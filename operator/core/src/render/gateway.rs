@@ -1,6 +1,6 @@
 //! The gateways of a room. Their number isn't in here: it is set through `/scale`, so that applying changes none.
 
-use super::files::{DRAIN_SECONDS, jwks};
+use super::files::{DRAIN_SECONDS, gateway_file, jwks};
 use super::pod::{self, JWKS, Place, RUN, SECRETS};
 use super::{Component, Context, Template, selected, selector, template};
 use crate::names::BUYERS_PORT;
@@ -40,7 +40,7 @@ fn deployment(context: &Context<'_>, room: &RoomSize, config: &str) -> Template 
         }),
         revision_history_limit: Some(1),
         selector: selector(selected(context.names, Component::Gateway, Some(&room.name))),
-        template: pod::template(context, &place, config, pod_spec(context)),
+        template: pod::template(context, &place, config, pod_spec(context, room)),
         ..DeploymentSpec::default()
     };
     let deployment = Deployment {
@@ -51,14 +51,14 @@ fn deployment(context: &Context<'_>, room: &RoomSize, config: &str) -> Template 
     template(Kind::Deployment, &name, &deployment)
 }
 
-fn pod_spec(context: &Context<'_>) -> PodSpec {
+fn pod_spec(context: &Context<'_>, room: &RoomSize) -> PodSpec {
     let resources = context
         .class
         .pods
         .as_ref()
         .and_then(|pods| pods.resources.as_ref());
     let given = resources.and_then(|all| all.gateway.as_ref());
-    let file = format!("{RUN}/gateway.yaml");
+    let file = format!("{RUN}/{}", gateway_file(room));
     let mut container = pod::container(context, "gateway", &[&file], pod::amounts(given, "200m", "256Mi"));
     container
         .ports

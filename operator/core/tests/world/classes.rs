@@ -99,5 +99,6 @@ pub fn settings() -> Settings {
         data_plane_image: "docker.io/flashsale/dataplane:0.1.0".to_owned(),
         redis_image: "docker.io/library/redis:7".to_owned(),
         cluster_domain: "cluster.local".to_owned(),
+        trusted_proxies: Vec::new(),
     }
 }

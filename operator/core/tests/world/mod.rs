@@ -16,8 +16,8 @@ mod steps;
 
 pub use classes::{class, class_with, sale, settings, two_rooms, with};
 
-use flashsale_operator_core::api::{FlashSale, FlashSaleClass, FlashSaleStatus, LoadState, Phase};
-use flashsale_operator_core::observed::{Answer, Audit, Closing, Kind, RevisionSeen};
+use flashsale_operator_core::api::{FlashSale, FlashSaleClass, FlashSaleStatus, LoadState, LockLevel, Phase};
+use flashsale_operator_core::observed::{Answer, Audit, Closing, Kind, RevisionSeen, Settings};
 use flashsale_operator_core::{EventNote, Failure, FailureKind, Millis, Plan, plan};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -67,6 +67,7 @@ pub struct World {
     pub now: Millis,
     pub sale: Option<FlashSale>,
     pub classes: Vec<FlashSaleClass>,
+    pub settings: Settings,
     pub objects: BTreeMap<(Kind, String), Object>,
     pub revisions: Vec<RevisionSeen>,
     pub enabled: bool,
@@ -96,7 +97,8 @@ pub struct World {
 pub enum Pace {
     /// All of it.
     Whole,
-    /// One step that wasn't done just before, then a crash: the status is written only behind the last.
+    /// One step that wasn't done just before, then a crash, behind the last one, too: the status is written only when no
+    /// new step is left.
     StepByStep,
 }
 
@@ -112,6 +114,7 @@ impl World {
             now: open() - 3 * 3_600_000,
             sale: Some(sale),
             classes: vec![class],
+            settings: settings(),
             objects: BTreeMap::new(),
             revisions: Vec::new(),
             enabled: true,
@@ -196,8 +199,8 @@ impl World {
         };
         let observed = self.observe();
         let planned = plan(&observed, self.now);
-        let count = match pace {
-            Pace::Whole => planned.steps.len(),
+        let (count, is_crashed) = match pace {
+            Pace::Whole => (planned.steps.len(), false),
             Pace::StepByStep => {
                 // What nobody can see that it was done is done again, and then one more.
                 let again = planned
@@ -206,14 +209,14 @@ impl World {
                     .zip(&self.prefix)
                     .take_while(|(step, done)| step.name() == **done)
                     .count();
-                (again + 1).min(planned.steps.len())
+                let is_all = again == planned.steps.len();
+                (if is_all { again } else { again + 1 }, !is_all)
             }
         };
         self.prefix = planned.steps[..count]
             .iter()
             .map(flashsale_operator_core::Step::name)
             .collect();
-        let is_crashed = count < planned.steps.len();
         for step in &planned.steps[..count] {
             if let Err((kind, error)) = self.carry_out(step) {
                 let since = self.failure.as_ref().map_or(self.now, |failure| failure.since);
@@ -244,6 +247,10 @@ impl World {
         // A lock that was written stays.
         new.lock_level = new.lock_level.max(old.lock_level);
         assert!(new.conditions.len() <= 16 && new.gates.len() <= 16 && new.effective.len() <= 64);
+        if old.lock_level >= Some(LockLevel::Armed) && old.revision.is_some() {
+            let name = |status: &FlashSaleStatus| status.revision.as_ref().map(|pin| pin.name.clone());
+            assert_eq!(name(&new), name(&old), "the API server keeps it from then on");
+        }
         if sale.status.as_ref() != Some(&new) {
             self.status_writes += 1;
             sale.status = Some(new);

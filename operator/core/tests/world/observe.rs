@@ -1,6 +1,6 @@
 //! What the operator would see of the world.
 
-use super::{World, settings};
+use super::World;
 use flashsale_operator_core::minted::Minted;
 use flashsale_operator_core::observed::{
     Answer, Child, ClockOffset, DatabaseSeen, DatabaseState, Databases, Kind, LogState, NamespaceSeen,
@@ -33,7 +33,7 @@ impl World {
             drill: None,
             world: self.answers(),
             failure: self.failure.clone(),
-            settings: settings(),
+            settings: self.settings.clone(),
             minted: Minted::from_random(self.classes[0].spec.databases.len(), || [7; 32]),
             sale,
         }
