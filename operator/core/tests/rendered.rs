@@ -96,7 +96,7 @@ fn gateway_files(more: Value, class: FlashSaleClass, proxies: &[&str]) -> Vec<St
         assert_eq!(args[2], format!("/etc/flashsale/run/{file}"));
         let told = run[&file].as_str().unwrap().to_owned();
         assert!(
-            says(&told, json!({"room": room})),
+            says(&told, &json!({"room": room})),
             "so that rooms.drained finds it: {told}"
         );
         files.push(told);
@@ -105,8 +105,8 @@ fn gateway_files(more: Value, class: FlashSaleClass, proxies: &[&str]) -> Vec<St
 }
 
 /// Whether a file has these fields.
-fn says(file: &str, fields: Value) -> bool {
-    file.contains(&yaml(&fields))
+fn says(file: &str, fields: &Value) -> bool {
+    file.contains(&yaml(fields))
 }
 
 fn any_number_of_connections() -> Value {
@@ -120,8 +120,8 @@ fn each_gateway_is_told_its_room_and_the_proxies_in_front_of_it() {
     let files = gateway_files(jwt.clone(), two_rooms(), &proxies);
     assert_eq!(files.len(), 2);
     for file in &files {
-        assert!(says(file, json!({"trustedProxies": proxies})), "{file}");
-        assert!(says(file, any_number_of_connections()), "{file}");
+        assert!(says(file, &json!({"trustedProxies": proxies})), "{file}");
+        assert!(says(file, &any_number_of_connections()), "{file}");
     }
     // Nobody is believed by default, and a load balancer leaves addresses as they are.
     let balancer = class_with("entry", json!({"type": "LoadBalancer", "domain": "sale.example"}));
@@ -147,13 +147,13 @@ fn a_proxy_that_vouches_for_buyers_by_a_header_is_not_looked_past() {
             Some(told) => assert!(
                 says(
                     &file,
-                    json!({"trustedProxies": [told], "worker": "phone-launch-worker.shop.svc:7700"})
+                    &json!({"trustedProxies": [told], "worker": "phone-launch-worker.shop.svc:7700"})
                 ),
                 "{file}"
             ),
             None => assert!(!file.contains("trustedProxies"), "{file}"),
         }
-        assert!(says(&file, any_number_of_connections()), "{file}");
+        assert!(says(&file, &any_number_of_connections()), "{file}");
     }
 }
 

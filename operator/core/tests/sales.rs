@@ -516,7 +516,10 @@ fn deleted_while(class: FlashSaleClass, pace: Pace, broken: impl Fn(&mut Broken)
     world
 }
 
-const AWAY: [(fn(&mut Broken), &str, &str); 2] = [
+/// What breaks a server, the reason that is given for it then, and what its message names.
+type AwayCase = (fn(&mut Broken), &'static str, &'static str);
+
+const AWAY: [AwayCase; 2] = [
     (
         |broken| broken.log = true,
         "OrderLogUnreachable",
