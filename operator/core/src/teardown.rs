@@ -249,8 +249,9 @@ pub(crate) fn go_on(view: &View<'_>, what: &str) -> String {
     let look = format!("kubectl describe flashsaleclass {}", class_name(view));
     let by = gives_up_at(view).filter(|at| view.now < *at);
     let by = by.map_or_else(String::new, |at| format!(" by {}", timestamp(at)));
+    let end = if what.ends_with('?') { "" } else { "." };
     format!(
-        "{what}. Mend it ({look}), and the sale goes on by itself; if that isn't done{by}, it goes without, and its orders stay in the databases"
+        "{what}{end} Mend it ({look}), and the sale goes on by itself; if that isn't done{by}, it goes without, and its orders stay in the databases"
     )
 }
 
