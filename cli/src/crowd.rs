@@ -36,6 +36,9 @@ pub(crate) struct CrowdArgs {
     /// 95 % of them arrive within this time of the opening
     #[arg(long, default_value = "3s", value_parser = crate::up::duration, requires = "buyers")]
     pub(crate) spread: Duration,
+    /// So long who is told "sold out" waits for a unit that comes back; left out: for the payment timeout and 10 s more
+    #[arg(long, value_parser = crate::up::duration, requires = "buyers")]
+    pub(crate) patience: Option<Duration>,
     /// Write what they were told, as JSON lines
     #[arg(long, value_name = "FILE", requires = "buyers")]
     pub(crate) history: Option<PathBuf>,
@@ -79,9 +82,10 @@ pub(crate) fn crowd(
     config.history.clone_from(&args.history);
     // Who waits for a unit that isn't paid for waits for at least one deadline, and pays within another.
     let deadline = sale.payment_timeout + Duration::from_secs(10);
-    config.patience = deadline;
+    config.patience = args.patience.unwrap_or(deadline);
     let orders_take = sale.stock() as f64 * 60.0 / f64::from(sale.orders_per_minute.max(1));
-    config.give_up_after = args.spread * 3 + deadline * 4 + Duration::from_secs_f64(orders_take * 2.0 + 30.0);
+    config.give_up_after =
+        args.spread * 3 + config.patience + deadline * 3 + Duration::from_secs_f64(orders_take * 2.0 + 30.0);
     Crowd::new(config).map_err(|e| Failure::input(format!("--buyers: {e}")))
 }
 

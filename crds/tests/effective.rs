@@ -29,7 +29,7 @@ fn the_least_sale_gets_every_default_and_says_so() {
     let sale = filled_in("../examples/phone-launch.yaml");
     assert_eq!(
         (sale.open_ms, sale.close_ms),
-        (1_796_126_400_000, 1_796_128_200_000)
+        (1_922_356_800_000, 1_922_358_600_000)
     );
     let item = &sale.items[0];
     assert_eq!((item.stock, item.limit, item.price.minor()), (10_000, 1, 69_900));

@@ -30,6 +30,9 @@ async fn play(parts: &RealParts, game: Game<'_>) -> (Place, Value) {
         "6s",
         "--spread",
         "1s",
+        // Units come back late where a busy machine makes orders slowly, and all have to be sold.
+        "--patience",
+        "40s",
         "--once",
     ]);
     up.args(["--shards", "8", "--buyers", &game.buyers.to_string()]);

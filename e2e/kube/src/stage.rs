@@ -56,7 +56,7 @@ impl Script {
             .collect();
         let mut spec = json!({
             "openTime": rfc3339(opens), "closeTime": rfc3339(opens + self.open_for), "currency": "EUR", "items": items,
-            "buyers": {"source": "TrustedHeader", "trustedHeader": {"name": "X-Buyer-Id", "fromCIDRs": ["10.0.0.0/8"]}},
+            "buyers": buyers(),
             "orders": {"ratePerMinute": 600_000, "paymentTimeout": "1m"},
             "payments": {"callbackSecretRef": {"name": "payments", "key": "secret"}},
             "dataPlane": {"shards": 4, "gateways": {"replicas": 1}},
@@ -95,6 +95,11 @@ pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// Buyers are whom the entry names.
+fn buyers() -> Value {
+    json!({"source": "TrustedHeader", "trustedHeader": {"name": "X-Buyer-Id", "fromCIDRs": ["10.0.0.0/8"]}})
+}
+
 /// Makes the class and the Secrets that sales need.
 pub(crate) async fn set(cluster: &Cluster) -> Result<()> {
     for (ix, url) in cluster.databases.iter().enumerate() {
@@ -125,6 +130,7 @@ pub(crate) async fn set(cluster: &Cluster) -> Result<()> {
             },
             "rooms": [{"name": "a", "zone": "a"}, {"name": "b", "zone": "b"}],
             "pods": {"image": cluster.image},
+            "defaults": {"buyers": buyers()},
             "policies": {"freezeBefore": "0s"},
         },
     });
