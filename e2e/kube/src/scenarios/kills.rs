@@ -36,11 +36,12 @@ async fn play_alone(cluster: &Cluster) -> Result<()> {
     let operator = Operator::keep_running(cluster, &proxy, kills.clone())?;
     let mut script =
         Script::new("killed", &STOCK).with(json!({"dataPlane": {"shards": 2}, "teardown": {"after": "1s"}}));
-    (script.opens_in, script.open_for) = (Duration::from_secs(420), Duration::from_secs(15));
+    (script.opens_in, script.open_for) = (Duration::from_secs(400), Duration::from_secs(15));
     stage::apply(cluster, &script.object()).await?;
 
-    reaches(cluster, script.name, Phase::Armed, Duration::from_secs(400)).await?;
+    reaches(cluster, script.name, Phase::Armed, script.opens_in).await?;
     let provisioning = kills.points();
+    reaches(cluster, script.name, Phase::Open, script.opens_in).await?;
     let settled = reaches(cluster, script.name, Phase::Settled, Duration::from_secs(180)).await?;
     ensure!(
         settled.load.map(|l| l.state) == Some(LoadState::Seeded),
