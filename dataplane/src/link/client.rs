@@ -16,8 +16,8 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// After a failure, before the next try; doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause between two tries.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// The longest pause between two tries. Shorter than a worker that starts waits for the gateways.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 pub(crate) type Reading = BufReader<OwnedReadHalf>;
 pub(crate) type Writing = BufWriter<OwnedWriteHalf>;

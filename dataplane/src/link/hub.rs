@@ -27,6 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const ADD_UP_EVERY: Duration = Duration::from_millis(5);
 /// Figures that have changed are shown this often.
 const FIGURES_EVERY: Duration = Duration::from_millis(50);
+/// A worker that starts shows nothing for so long: by then every gateway that tries again has come back. Shown to one before
+/// the others, what was committed just before the last worker's end would seem taken back to a buyer who asks another one.
+const GATHER: Duration = Duration::from_millis(300);
 /// Requests of one connection that wait to be taken.
 const REQUESTS_MAX: usize = 1_024;
 /// Requests of one connection under way; those behind it wait.
@@ -49,6 +52,16 @@ pub(crate) struct Hub {
     wants: RefCell<HashMap<u64, Wants>>,
     /// Whether they have changed since they were added up.
     changed: Cell<bool>,
+    /// What all connections are shown next.
+    latest: RefCell<Option<Figures>>,
+    shows_from: tokio::time::Instant,
+}
+
+/// Figures as they were at a time, the same for every connection.
+struct Figures {
+    n: u64,
+    known: Known,
+    at: Instant,
 }
 
 enum Request {
@@ -75,6 +88,8 @@ impl Hub {
             wanted,
             wants: RefCell::default(),
             changed: Cell::new(false),
+            latest: RefCell::default(),
+            shows_from: tokio::time::Instant::now() + GATHER,
         }
     }
 
@@ -150,6 +165,25 @@ impl Hub {
         }
     }
 
+    /// The latest figures and their number, unless it is this one.
+    fn figures_behind(&self, shown: Option<u64>) -> Option<(u64, Known)> {
+        let mut latest = self.latest.borrow_mut();
+        let is_due = latest
+            .as_ref()
+            .is_none_or(|figures| figures.at.elapsed() >= FIGURES_EVERY);
+        if is_due {
+            let (known, at) = (self.figures(), Instant::now());
+            let n = match &*latest {
+                Some(old) if old.known == known => old.n,
+                Some(old) => old.n + 1,
+                None => 0,
+            };
+            *latest = Some(Figures { n, known, at });
+        }
+        let latest = latest.as_ref().filter(|latest| shown != Some(latest.n))?;
+        Some((latest.n, latest.known.clone()))
+    }
+
     fn figures(&self) -> Known {
         let (shared, now) = (&self.shared, now_ms());
         let stock = shared.stock.iter().map(|stock| {
@@ -211,7 +245,8 @@ struct Showing<'h> {
     role: Role,
     /// The number of the next post to tell.
     posts: Option<u64>,
-    figures: Option<(Known, Instant)>,
+    /// The number of the figures that were told.
+    figures: Option<u64>,
     /// The revision of the amendments that was told.
     amended: u64,
     said: Instant,
@@ -231,6 +266,7 @@ impl<'h> Showing<'h> {
     }
 
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), LinkError> {
+        tokio::time::sleep_until(self.hub.shows_from).await;
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut under_way: FuturesUnordered<Answer> = FuturesUnordered::new();
@@ -289,16 +325,9 @@ impl<'h> Showing<'h> {
             self.say(&FromWorker::Amended(amended.text())).await?;
         }
         self.board().await?;
-        let due = self
-            .figures
-            .as_ref()
-            .is_none_or(|(_, at)| at.elapsed() >= FIGURES_EVERY);
-        if due {
-            let figures = self.hub.figures();
-            if self.figures.as_ref().is_none_or(|(last, _)| *last != figures) {
-                self.say(&FromWorker::Figures(figures.clone())).await?;
-            }
-            self.figures = Some((figures, Instant::now()));
+        if let Some((n, known)) = self.hub.figures_behind(self.figures) {
+            self.figures = Some(n);
+            self.say(&FromWorker::Figures(known)).await?;
         }
         Ok(())
     }

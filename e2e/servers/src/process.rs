@@ -1,7 +1,8 @@
 //! One server process.
 
+use socket2::{Domain, Socket, Type};
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -155,8 +156,18 @@ impl Drop for Process {
 
 /// A port of the loopback address that is free now, from the kernel.
 ///
+/// It is held until this process ends by a socket that is bound and listens to nothing: whoever reuses addresses can bind to
+/// it, as servers do, again after a kill too; a connection that somebody else opens meanwhile gets another one.
+///
 /// # Errors
 /// There is none.
 pub fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    let bound = socket.local_addr()?.as_socket();
+    std::mem::forget(socket);
+    bound
+        .map(|bound| bound.port())
+        .ok_or_else(|| std::io::Error::other("an IPv4 socket has no such address"))
 }
