@@ -21,6 +21,9 @@ fn hint(n: u64) -> Hint {
     }
 }
 
+/// A broker delivers up to a tick, of 100 ms by the namespace's policy, before the time, which it cuts by less than another.
+const EARLY_MAX_MS: u64 = 200;
+
 pub(crate) async fn a_hint_comes_when_its_deadline_has_come_and_the_others_after_it(world: Arc<World>) {
     let layout = world.sale(1).await;
     let (deadlines, mut hints) = (
@@ -35,9 +38,9 @@ pub(crate) async fn a_hint_comes_when_its_deadline_has_come_and_the_others_after
     deadlines.remind(hint(2), later);
     deadlines.remind(hint(1), soon);
     assert_eq!(patiently(hints.next()).await, Some(hint(1)));
-    assert!(now_ms() >= soon, "not before its deadline");
+    assert!(now_ms() + EARLY_MAX_MS >= soon, "not before its deadline");
     assert_eq!(patiently(hints.next()).await, Some(hint(2)));
-    assert!(now_ms() >= later, "not before its deadline");
+    assert!(now_ms() + EARLY_MAX_MS >= later, "not before its deadline");
     assert!(hints.health().is_up());
     assert_eq!(deadlines.stats().messages, 3);
 }
