@@ -11,14 +11,24 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU time of a process, user and system, in seconds.
 pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
-    let path = format!("/proc/{pid}/stat");
+    user_and_system(&pid.to_string(), 11)
+}
+
+/// CPU time of all children of this process that have ended, user and system, in seconds.
+pub(crate) fn ended_children_seconds() -> anyhow::Result<f64> {
+    user_and_system("self", 13)
+}
+
+/// The sum of the field `first` behind the name in the process's stat, and of the next one, in seconds.
+fn user_and_system(process: &str, first: usize) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/stat");
     let stat = std::fs::read_to_string(&path).with_context(|| path.clone())?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let ticks = |ix: usize| -> anyhow::Result<f64> {
         let field = fields.get(ix).with_context(|| format!("{path}: too short"))?;
         Ok(field.parse::<f64>()?)
     };
-    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+    Ok((ticks(first)? + ticks(first + 1)?) / TICKS_PER_SECOND)
 }
 
 /// CPU time of the main thread of process `pid` in seconds, by the nanosecond: the first number of its schedstat.

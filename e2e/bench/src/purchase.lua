@@ -1,8 +1,9 @@
--- A purchase as a browser sends it, each by another buyer.
-local number, head, tail = 0
+-- A purchase as a browser sends it, each by another buyer; several together if told so.
+local number, together, head, tail = 0, 1
 
 function init(args)
   local crowd = args[1] or "a"
+  together = tonumber(args[2] or "1")
   local body = '{"item":"phone-15-black","quantity":1}'
   head = "POST " .. wrk.path .. " HTTP/1.1\r\n" ..
     "Host: " .. wrk.host .. ":" .. wrk.port .. "\r\n" ..
@@ -21,7 +22,13 @@ function init(args)
   tail = "\r\n\r\n" .. body
 end
 
-function request()
+local function purchase()
   number = number + 1
   return head .. number .. tail
+end
+
+function request()
+  local all = purchase()
+  for _ = 2, together do all = all .. purchase() end
+  return all
 end

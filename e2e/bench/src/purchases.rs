@@ -123,6 +123,7 @@ pub(crate) fn sell(
     let load = Load {
         url: &sale.url(),
         connections: CONNECTIONS,
+        in_flight: 1,
         seconds: SECONDS_MAX,
         core: None,
         crowd: "a",
@@ -158,6 +159,7 @@ fn ask_spike(dir: &Path, spike: Spike<'_>) -> anyhow::Result<f64> {
     let load = Load {
         url: spike.url,
         connections: SPIKE_CONNECTIONS,
+        in_flight: 1,
         seconds: SPIKE_SECONDS,
         core: None,
         crowd: "",

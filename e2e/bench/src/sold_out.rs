@@ -2,8 +2,12 @@
 //!
 //! Both have one serving thread on one core and get the same purchase request, each time from another buyer, from wrk
 //! on another core. Of both, the whole process's CPU time counts, so the sale's other threads are in it.
+//!
+//! With one request in flight per connection wrk needs as much of its core for an answer as either server does: answers per
+//! second then tell as much about wrk. How busy all three are is in the report, and a second pass with a few requests in
+//! flight per connection, which spares wrk most of its work, lets the servers' core decide.
 
-use crate::machine::{cpu_seconds, two_cores};
+use crate::machine::{cpu_seconds, ended_children_seconds, two_cores};
 use crate::nginx::Nginx;
 use crate::report::{Figure, Goal, Section};
 use crate::sale::{Offer, Sale, Serving};
@@ -19,6 +23,8 @@ const STOCK: u32 = 64;
 const SECONDS: u64 = 3;
 /// Buyers' connections.
 const CONNECTIONS: u32 = 64;
+/// Requests in flight on each connection when the servers' core is to decide.
+const IN_FLIGHT: u32 = 4;
 /// Buyers tried until the stock is sold.
 const BUYERS_MAX: u32 = STOCK * 4;
 /// How long the last reservations may take to be durable.
@@ -28,6 +34,17 @@ const DURABLE_WITHIN: Duration = Duration::from_secs(5);
 struct Round {
     per_second: f64,
     cpu_us: f64,
+    /// The share of its core that the server used, in per cent.
+    busy: f64,
+    /// The same for wrk.
+    client_busy: f64,
+}
+
+/// Both servers' rounds, one for one.
+#[derive(Debug, Default)]
+struct Rounds {
+    ours: Vec<Round>,
+    theirs: Vec<Round>,
 }
 
 pub(crate) fn measure(bench: &Bench<'_>) -> anyhow::Result<Section> {
@@ -49,60 +66,96 @@ pub(crate) fn measure(bench: &Bench<'_>) -> anyhow::Result<Section> {
     let nginx = Nginx::start(dir.path(), server, &body)?;
     let our_url = sale.url();
     let nginx_url = format!("http://{}/v1/sales/phone-launch/purchases", nginx.listen);
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut passes = [(1, Rounds::default()), (IN_FLIGHT, Rounds::default())];
     for round in 0..bench.rounds {
-        bench
-            .progress
-            .round(round, bench.rounds, "the gateway and nginx in turn");
-        let crowd = format!("r{round}");
-        let load = |url| Load {
-            url,
-            connections: CONNECTIONS,
-            seconds: SECONDS,
-            core: Some(client),
-            crowd: &crowd,
-            count: None,
-        };
-        // Each goes first in turn, so that a load that comes and goes favours neither.
-        if round % 2 == 1 {
-            ours.push(refusals(dir.path(), &sale, &load(&our_url))?);
-        }
-        theirs.push(ask(dir.path(), nginx.pid(), &load(&nginx_url))?.0);
-        if round % 2 == 0 {
-            ours.push(refusals(dir.path(), &sale, &load(&our_url))?);
+        for (in_flight, rounds) in &mut passes {
+            bench
+                .progress
+                .round(round, bench.rounds, "the gateway and nginx in turn");
+            let crowd = format!("r{round}-{in_flight}");
+            let load = |url| Load {
+                url,
+                connections: CONNECTIONS,
+                in_flight: *in_flight,
+                seconds: SECONDS,
+                core: Some(client),
+                crowd: &crowd,
+                count: None,
+            };
+            // Each goes first in turn, so that a load that comes and goes favours neither.
+            if round % 2 == 1 {
+                rounds.ours.push(refusals(dir.path(), &sale, &load(&our_url))?);
+            }
+            rounds
+                .theirs
+                .push(ask(dir.path(), nginx.pid(), &load(&nginx_url))?.0);
+            if round % 2 == 0 {
+                rounds.ours.push(refusals(dir.path(), &sale, &load(&our_url))?);
+            }
         }
     }
     sale.stop()?;
-    Ok(section(&ours, &theirs, body.len()))
+    let [(_, one), (_, several)] = passes;
+    Ok(section(&one, &several, body.len()))
 }
 
-fn section(ours: &[Round], theirs: &[Round], body_bytes: usize) -> Section {
-    let rates = |rounds: &[Round]| rounds.iter().map(|r| r.per_second).collect::<Vec<_>>();
-    let costs = |rounds: &[Round]| rounds.iter().map(|r| r.cpu_us).collect::<Vec<_>>();
+fn section(one: &Rounds, several: &Rounds, body_bytes: usize) -> Section {
+    let mut figures = figures("one in flight", one);
+    figures.extend(self::figures(&format!("{IN_FLIGHT} in flight"), several));
     Section {
         name: "sold-out",
         method: format!(
             "A sold-out sale served by `flashsale up --gateways 1` on one core against nginx with one worker and `return \
              200` on the same core, both with an answer of {body_bytes} bytes; the purchase of a browser, each time \
-             another buyer's, by wrk with {CONNECTIONS} connections on another core. CPU time is that of the whole \
-             process, user and system."
+             another buyer's, by wrk with {CONNECTIONS} connections on another core, one request in flight on each, then \
+             {IN_FLIGHT}. CPU time is that of the whole process, user and system. Where wrk's core is full and the \
+             server's isn't, answers per second are wrk's."
         ),
-        figures: vec![
-            Figure::new("gateway: sold out", "answers/s", rates(ours)),
-            Figure::new("nginx: return 200", "answers/s", rates(theirs)),
-            Figure::ratio("answers/s, gateway : nginx", &rates(ours), &rates(theirs))
-                .goal(Goal::AtLeast(1.0)),
-            Figure::new("gateway: CPU time", "µs/answer", costs(ours)),
-            Figure::new("nginx: CPU time", "µs/answer", costs(theirs)),
-            Figure::ratio(
-                "answers per CPU time, gateway : nginx",
-                &costs(theirs),
-                &costs(ours),
-            )
-            .goal(Goal::AtLeast(1.0)),
-        ],
+        figures,
         notes: Vec::new(),
     }
+}
+
+fn figures(pass: &str, rounds: &Rounds) -> Vec<Figure> {
+    let of = |rounds: &[Round], what: fn(&Round) -> f64| rounds.iter().map(what).collect::<Vec<_>>();
+    let Rounds { ours, theirs } = rounds;
+    let (our_rates, their_rates) = (of(ours, |r| r.per_second), of(theirs, |r| r.per_second));
+    let (our_costs, their_costs) = (of(ours, |r| r.cpu_us), of(theirs, |r| r.cpu_us));
+    let busy = |who: &str, rounds: &[Round]| {
+        [
+            Figure::new(
+                format!("{who}: its core, {pass}"),
+                "% busy",
+                of(rounds, |r| r.busy),
+            ),
+            Figure::new(
+                format!("{who}: wrk's core, {pass}"),
+                "% busy",
+                of(rounds, |r| r.client_busy),
+            ),
+        ]
+    };
+    let mut figures = vec![
+        Figure::ratio(
+            format!("answers/s, gateway : nginx, {pass}"),
+            &our_rates,
+            &their_rates,
+        )
+        .goal(Goal::AtLeast(1.0)),
+        Figure::ratio(
+            format!("answers per CPU time, gateway : nginx, {pass}"),
+            &their_costs,
+            &our_costs,
+        )
+        .goal(Goal::AtLeast(1.0)),
+        Figure::new(format!("gateway: sold out, {pass}"), "answers/s", our_rates),
+        Figure::new(format!("nginx: return 200, {pass}"), "answers/s", their_rates),
+        Figure::new(format!("gateway: CPU time, {pass}"), "µs/answer", our_costs),
+        Figure::new(format!("nginx: CPU time, {pass}"), "µs/answer", their_costs),
+    ];
+    figures.extend(busy("gateway", ours));
+    figures.extend(busy("nginx", theirs));
+    figures
 }
 
 /// Buys until nothing is left; the body of "sold out".
@@ -144,9 +197,11 @@ fn refusals(dir: &Path, sale: &Sale, load: &Load<'_>) -> anyhow::Result<Round> {
 }
 
 fn ask(dir: &Path, pid: u32, load: &Load<'_>) -> anyhow::Result<(Round, wrk::Counted)> {
-    let before = cpu_seconds(pid)?;
+    let (before, before_client) = (cpu_seconds(pid)?, ended_children_seconds()?);
     let counted = wrk::run(dir, load)?;
     let cpu = cpu_seconds(pid)? - before;
+    let client_cpu = ended_children_seconds()? - before_client;
+    let percent = |cpu: f64| 100.0 * cpu / (counted.requests / counted.per_second);
     ensure!(
         counted.requests > 0.0 && counted.socket_errors == 0.0,
         "{} answers, {} socket errors",
@@ -156,6 +211,8 @@ fn ask(dir: &Path, pid: u32, load: &Load<'_>) -> anyhow::Result<(Round, wrk::Cou
     let round = Round {
         per_second: counted.per_second,
         cpu_us: cpu * 1e6 / counted.requests,
+        busy: percent(cpu),
+        client_busy: percent(client_cpu),
     };
     Ok((round, counted))
 }

@@ -43,6 +43,8 @@ pub(crate) struct Load<'a> {
     pub(crate) url: &'a str,
     /// Open connections.
     pub(crate) connections: u32,
+    /// Purchases that each connection sends together, before it waits for their answers.
+    pub(crate) in_flight: u32,
     /// For at most so long.
     pub(crate) seconds: u64,
     /// On this core only.
@@ -67,7 +69,8 @@ impl Wrk {
             .arg(&script)
             .arg(load.url)
             .arg("--")
-            .arg(load.count.unwrap_or(load.crowd));
+            .arg(load.count.unwrap_or(load.crowd))
+            .arg(load.in_flight.to_string());
         Ok(Self {
             running: Running::start(command, load.core, &out)?,
             out,

@@ -36,6 +36,7 @@ pub(crate) fn measure(bench: &Bench<'_>, options: &[String]) -> anyhow::Result<V
     let load = Load {
         url: &sale.url(),
         connections: 64,
+        in_flight: 1,
         seconds: SOLD_WITHIN.as_secs(),
         core: None,
         crowd: "a",
