@@ -1,6 +1,7 @@
 //! What the command line and the pod's own description say.
 
 use clap::{ArgAction, Parser};
+use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -59,26 +60,20 @@ pub(crate) struct Flags {
     /// A network of the proxies through which buyers reach gateways; again for more. They are believed where a buyer is
     /// (`X-Forwarded-For`); left out, whoever connects to a gateway is the buyer
     #[arg(long = "trusted-proxy", value_name = "NETWORK", value_parser = network)]
-    pub(crate) trusted_proxies: Vec<String>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
 }
 
 /// A network as gateways read it: `10.0.0.0/8`, or one address.
-fn network(text: &str) -> Result<String, String> {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
-    let bits_max = match address.parse::<IpAddr>() {
-        Ok(IpAddr::V4(_)) => 32,
-        Ok(IpAddr::V6(_)) => 128,
-        Err(_) => return Err("it is no network: write it as 10.0.0.0/8".to_owned()),
-    };
-    match bits.map(str::parse::<u8>) {
+fn network(text: &str) -> Result<IpNet, String> {
+    let network: IpNet = text
+        .parse()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "it is no network: write it as 10.0.0.0/8, or as one address".to_owned())?;
+    if network.prefix_len() == 0 {
         // Everybody could say where they are, and go past every limit.
-        Some(Ok(0)) => Err("it is everybody: name the proxies' own networks".to_owned()),
-        None => Ok(text.to_owned()),
-        Some(Ok(bits)) if bits <= bits_max => Ok(text.to_owned()),
-        Some(_) => Err(format!(
-            "it is no network: behind the / goes a number from 1 to {bits_max}"
-        )),
+        return Err("it is everybody: name the proxies' own networks".to_owned());
     }
+    Ok(network)
 }
 
 #[cfg(test)]
@@ -87,8 +82,16 @@ mod tests {
 
     #[test]
     fn networks_of_proxies_are_checked_before_any_gateway_is_told() {
-        for good in ["10.0.0.0/8", "203.0.113.7", "fd00::/8", "::1/128"] {
-            assert_eq!(network(good), Ok(good.to_owned()));
+        for (given, read) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("203.0.113.7", "203.0.113.7/32"),
+            ("fd00::/8", "fd00::/8"),
+            ("::1", "::1/128"),
+        ] {
+            assert_eq!(
+                network(given).map(|network| network.to_string()),
+                Ok(read.to_owned())
+            );
         }
         for bad in [
             "",

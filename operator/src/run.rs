@@ -15,6 +15,7 @@ use crate::world::World;
 use crate::{classes, client, observe, sale, switches};
 use flashsale_crds::objects::CONTROLLER_NAME;
 use flashsale_operator_core::observed::Settings;
+use ipnet::IpNet;
 use kube::Client;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -163,7 +164,7 @@ fn settings(flags: &Flags) -> Settings {
         data_plane_image: flags.dataplane_image.clone(),
         redis_image: flags.redis_image.clone(),
         cluster_domain: flags.cluster_domain.clone(),
-        trusted_proxies: flags.trusted_proxies.clone(),
+        trusted_proxies: flags.trusted_proxies.iter().map(IpNet::to_string).collect(),
     }
 }
 

@@ -116,7 +116,7 @@ fn any_number_of_connections() -> Value {
 #[test]
 fn each_gateway_is_told_its_room_and_the_proxies_in_front_of_it() {
     let jwt = json!({"buyers": {"source": "JWT", "jwt": {"issuer": "https://id.example", "jwksURL": "https://id.example/jwks"}}});
-    let proxies = ["10.2.0.0/16", "fd00::7"];
+    let proxies = ["10.2.0.0/16", "fd00::7/128"];
     let files = gateway_files(jwt.clone(), two_rooms(), &proxies);
     assert_eq!(files.len(), 2);
     for file in &files {
@@ -140,7 +140,7 @@ fn a_proxy_that_vouches_for_buyers_by_a_header_is_not_looked_past() {
     for (proxies, told) in [
         (&["192.0.2.0/24", "10.2.0.0/16"][..], Some("192.0.2.0/24")),
         (&["0.0.0.0/1"], None),
-        (&["10.9.9.9"], None),
+        (&["10.9.9.9/32"], None),
     ] {
         let file = gateway_files(json!({}), class(), proxies).remove(0);
         match told {

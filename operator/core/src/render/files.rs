@@ -8,11 +8,10 @@ use crate::names::{ADMIN_PORT, BUYERS_PORT, LINK_PORT, REDIS_PORT};
 use crate::observed::Kind;
 use crate::sizing::RoomSize;
 use flashsale_crds::{EffectiveBuyers, JwksSource};
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::str::FromStr;
 
 /// How long a gateway that is told to end goes on serving. Longer than it takes a cluster to send no more buyers.
 pub(super) const DRAIN_SECONDS: i64 = 10;
@@ -123,10 +122,9 @@ fn proxies(context: &Context<'_>, file: &mut Value) {
         _ => &[],
     };
     let overlaps = |network: &str| {
-        let other = |one| parsed_like(one, network);
-        vouching
-            .iter()
-            .any(|one| other(one).is_some_and(|other| one.contains(&other) || other.contains(one)))
+        let network = network.parse::<IpNet>();
+        let is_in = |network: &IpNet, one: &IpNet| one.contains(network) || network.contains(one);
+        network.is_ok_and(|network| vouching.iter().any(|one| is_in(&network, one)))
     };
     let trusted: Vec<&String> = context
         .trusted_proxies
@@ -138,12 +136,6 @@ fn proxies(context: &Context<'_>, file: &mut Value) {
     }
     // Everybody's connections come from a few proxies.
     file["connectionsPerPeer"] = json!(u32::MAX);
-}
-
-/// A network, or one address, read as what `like` is.
-fn parsed_like<T: FromStr + From<IpAddr>>(_like: &T, text: &str) -> Option<T> {
-    let address = || text.parse::<IpAddr>().ok().map(T::from);
-    text.parse().ok().or_else(address)
 }
 
 /// The ConfigMap with the keys of the shop's tokens, and the key in it.
