@@ -136,7 +136,7 @@ fn asked(seen: &Observed, level: LockLevel, pin: &Pin) -> Result<Sized, Vec<Refu
 
 fn invalid<T>(refusals: &[Refusal]) -> Result<T, Refused> {
     let said: Vec<String> = refusals.iter().map(ToString::to_string).collect();
-    refused("ItemsInvalid", said.join("; "))
+    refused("SpecInvalid", said.join("; "))
 }
 
 /// The class that the sale names, or the default one.

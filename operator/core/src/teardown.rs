@@ -157,10 +157,7 @@ fn stores(view: &View<'_>, forget_orders: bool, patience: Millis, is_late: bool)
         steps.push(Step::TearDownLog);
     }
     if !refused(|kind| matches!(kind, FailureKind::Database { .. })) {
-        let is_away = |name: &str| {
-            let mut each = world.databases.each.iter();
-            is_late && each.any(|seen| seen.name == name && seen.answer.error().is_some())
-        };
+        let is_away = |name: &str| is_late && world.databases.away().any(|away| away == name);
         let databases = class(view)
             .map(|class| class.databases.as_slice())
             .unwrap_or_default();

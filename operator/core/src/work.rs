@@ -274,8 +274,7 @@ fn audit(view: &View<'_>, state: State) -> Option<Step> {
     let operator = closing.is_some_and(|closing| closing.unapplied + closing.backlog + closing.pending == 0);
     let is_open = !matches!(view.seen.world.audit, Answer::Told { .. });
     // What doesn't answer isn't tried: reading it to its end would take a minute to fail, and be put off ever longer.
-    let databases = &view.seen.world.databases.each;
-    let is_away = view.seen.world.log.error().is_some()
-        || databases.iter().any(|database| database.answer.error().is_some());
+    let world = &view.seen.world;
+    let is_away = world.log.error().is_some() || world.databases.away().next().is_some();
     ((worker || operator) && is_open && !is_away).then_some(Step::Audit)
 }

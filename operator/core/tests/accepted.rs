@@ -89,10 +89,10 @@ fn each_reason_names_what_is_wrong_and_what_to_do() {
         seen.foreign
             .push((Kind::ConfigMap, "phone-launch-run".to_owned()));
     });
-    refused("ItemsInvalid", "spec.buyers", |seen| {
+    refused("SpecInvalid", "spec.buyers", |seen| {
         seen.classes = vec![class_with("defaults", json!({}))];
     });
-    refused("ItemsInvalid", "no room \"north\"", |seen| {
+    refused("SpecInvalid", "no room \"north\"", |seen| {
         seen.sale.spec.data_plane = Some(serde_json::from_value(json!({"rooms": ["north"]})).unwrap());
     });
 }

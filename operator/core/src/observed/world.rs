@@ -92,6 +92,14 @@ pub struct Databases {
     pub predecessor: Option<Predecessor>,
 }
 
+impl Databases {
+    /// The names of those that were asked and don't answer.
+    pub fn away(&self) -> impl Iterator<Item = &str> {
+        let away = self.each.iter().filter(|seen| seen.answer.error().is_some());
+        away.map(|seen| seen.name.as_str())
+    }
+}
+
 /// One database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseSeen {
