@@ -223,7 +223,10 @@ async fn a_server_that_is_killed_and_comes_back_elsewhere_loses_nobody() {
     assert_eq!(outcome.buyers.total, 3_000);
     let (free, alive, _) = shop.figures();
     assert_eq!(free + alive as i64, 300);
-    assert_eq!(outcome.tickets.len() as u64, alive as u64 + outcome.totals.cancelled);
+    assert_eq!(
+        outcome.tickets.len() as u64,
+        alive as u64 + outcome.totals.cancelled
+    );
 }
 
 #[tokio::test]
