@@ -82,7 +82,7 @@ pub(super) fn provisioned(view: &View<'_>, facts: &Facts<'_>) -> Said {
 }
 
 /// A step that was refused, if that is what keeps parts from being made.
-fn refused_step(view: &View<'_>) -> Option<(&'static str, String)> {
+pub(super) fn refused_step(view: &View<'_>) -> Option<(&'static str, String)> {
     let failure = view.seen.failure.as_ref()?;
     let reason = match &failure.kind {
         FailureKind::Quota => "QuotaExceeded",

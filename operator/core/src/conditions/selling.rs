@@ -1,5 +1,6 @@
 //! What is wrong with a sale that runs or ends: changes that wait, what is broken, units that don't add up, what keeps it.
 
+use super::making::refused_step;
 use super::{Facts, Said, said};
 use crate::api::Phase;
 use crate::drive;
