@@ -90,9 +90,13 @@ impl Store {
             return Ok(Cancelled::Unknown);
         };
         match step(order.state, OrderEvent::Close(ReleaseReason::Cancelled)) {
-            Err(_) => Ok(Cancelled::Paid),
+            Err(_) => {
+                self.let_go(tx).await;
+                Ok(Cancelled::Paid)
+            }
             Ok((State::Closed(reason), effects)) => {
                 if effects.is_empty() {
+                    self.let_go(tx).await;
                     return Ok(Cancelled::Closed { reason, again: true });
                 }
                 self.close_row(&mut tx, &order, reason, now).await?;

@@ -109,6 +109,7 @@ impl Store {
                 .map(|(ix, payment)| self.take(&mut till, ix, payment));
             let outcomes: Vec<PaymentOutcome> = taken.collect();
             if till.new.is_empty() {
+                self.let_go(tx).await;
                 return Ok(outcomes);
             }
             if self.record(&mut tx, payments, &till).await? {

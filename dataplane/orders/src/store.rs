@@ -310,6 +310,15 @@ impl Store {
         tx.commit().await.map_err(|e| self.failed(&e))
     }
 
+    /// Ends a transaction that has changed nothing. Dropped, it would keep its locks until the pool comes to it, and
+    /// a sweep right behind this answer would pass over its orders.
+    pub(crate) async fn let_go(&self, tx: Tx) {
+        if let Err(error) = tx.rollback().await {
+            // The locks went with the connection, and nothing was to be written.
+            tracing::debug!(database = %self.place, %error, "a transaction that changed nothing ended by itself");
+        }
+    }
+
     pub(crate) fn failed(&self, error: &sqlx::Error) -> Error {
         Error::of(&self.place, error)
     }

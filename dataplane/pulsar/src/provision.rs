@@ -6,6 +6,12 @@ use crate::policies::{self, POLICIES};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How long a broker may take to show what it was told: right after a topic was deleted, it can still call it there when
+/// it is created, and missing when it is looked for.
+const SHOWN_WITHIN: Duration = Duration::from_secs(3);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What a sale needs at Pulsar.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +97,7 @@ impl Admin {
     pub async fn ensure(&self, layout: &Layout) -> Result<Vec<Change>, AdminError> {
         self.version().await?;
         let mut changed = Vec::new();
+        let mut unkept_since = None;
         // Each round can see more: policies need the namespace, partitions their topic.
         loop {
             let drift = self.drift(layout).await?;
@@ -98,15 +105,20 @@ impl Admin {
                 return Ok(changed);
             }
             if let Some(again) = drift.iter().find(|change| changed.contains(*change)) {
-                return Err(AdminError::Unkept {
-                    url: self.url().to_owned(),
-                    what: again.to_string(),
-                });
+                if unkept_since.get_or_insert_with(Instant::now).elapsed() >= SHOWN_WITHIN {
+                    return Err(AdminError::Unkept {
+                        url: self.url().to_owned(),
+                        what: again.to_string(),
+                    });
+                }
+                tokio::time::sleep(LOOK_AGAIN_AFTER).await;
             }
             for change in drift {
                 tracing::info!(namespace = %layout.names, %change, "provisioning");
                 self.mend(layout, &change).await?;
-                changed.push(change);
+                if !changed.contains(&change) {
+                    changed.push(change);
+                }
             }
         }
     }
