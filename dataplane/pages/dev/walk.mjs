@@ -171,6 +171,8 @@ async function walk() {
     await alice.page.getByRole("link", { name: "Back to the sale" }).click();
     await alice.page.getByRole("button", { name: "See your ticket" }).click();
     await alice.page.waitForURL(ticket);
+    // Before the page has asked it can't say that a place is kept.
+    await alice.page.locator("#position").waitFor();
   });
 
   if (options.restart) {
