@@ -49,6 +49,8 @@ const ZIPF_EXPONENT: f64 = 1.0;
 
 /// So many of those who are told "sold out" wait for units that come back; enough to take them all.
 const PATIENT_SHARE: f64 = 0.12;
+/// Tries of one patient buyer.
+const PATIENT_TRIES_MAX: u8 = 100;
 
 /// The crowd for a sale served at `address`.
 pub(crate) fn crowd(
@@ -83,6 +85,9 @@ pub(crate) fn crowd(
     // Who waits for a unit that isn't paid for waits for at least one deadline, and pays within another.
     let deadline = sale.payment_timeout + Duration::from_secs(10);
     config.patience = args.patience.unwrap_or(deadline);
+    // Who waits looks once a second, and may find at each look that others were faster.
+    let looks = u8::try_from(config.patience.as_secs()).unwrap_or(u8::MAX);
+    config.patient_tries_max = looks.clamp(config.patient_tries_max, PATIENT_TRIES_MAX);
     let orders_take = sale.stock() as f64 * 60.0 / f64::from(sale.orders_per_minute.max(1));
     config.give_up_after =
         args.spread * 3 + config.patience + deadline * 3 + Duration::from_secs_f64(orders_take * 2.0 + 30.0);

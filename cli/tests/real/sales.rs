@@ -26,13 +26,14 @@ async fn play(parts: &RealParts, game: Game<'_>) -> (Place, Value) {
     up.args([
         "--opens-in",
         "3s",
+        // On a busy machine an order is seen seconds after it is made; who pays too late gives a unit back.
         "--payment-timeout",
-        "6s",
+        "12s",
         "--spread",
         "1s",
         // Units come back late where a busy machine makes orders slowly, and all have to be sold.
         "--patience",
-        "40s",
+        "90s",
         "--once",
     ]);
     up.args(["--shards", "8", "--buyers", &game.buyers.to_string()]);
@@ -88,7 +89,7 @@ async fn a_sale_of_several_items_sells_out_exactly_as_both_audits_say() {
         name: "several",
         items: &items,
         databases: 2,
-        buyers: 9_000,
+        buyers: 15_000,
         more: &[],
     };
     sells_out(&parts, game).await;
@@ -102,7 +103,7 @@ async fn buyers_of_one_shard_get_the_units_of_all_shards() {
         name: "one-shard",
         items: &[("phone", 1_000)],
         databases: 2,
-        buyers: 4_000,
+        buyers: 6_000,
         more: &["--skew", "one-shard"],
     };
     sells_out(&parts, game).await;
