@@ -38,6 +38,8 @@ pub(crate) struct Agent {
     pub(crate) plans: Vec<Plan>,
     pub(crate) buyers: Vec<Buyer>,
     pub(crate) tickets: Vec<Ticket>,
+    /// When a connection last ended: the server may have died then.
+    pub(crate) lost_ns: Option<u64>,
     pub(crate) violations: Vec<Violation>,
     pub(crate) unexpected: BTreeMap<String, u64>,
     pub(crate) accepted_ns: Vec<u64>,
@@ -78,6 +80,7 @@ impl Agent {
             schedule: Schedule::with_arrivals(arrivals),
             buyers: vec![Buyer::new(); plans.len()],
             tickets: Vec::new(),
+            lost_ns: None,
             violations: Vec::new(),
             unexpected: BTreeMap::new(),
             accepted_ns: Vec::new(),

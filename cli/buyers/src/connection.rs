@@ -42,6 +42,7 @@ impl Connection {
         self.to = None;
         self.output.clear();
         self.input.clear();
+        agent.lost_ns = Some(now_ns);
         for (step, _) in self.in_flight.drain(..) {
             agent.lost(step, now_ns);
         }

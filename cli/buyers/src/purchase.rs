@@ -140,13 +140,16 @@ impl Agent {
     fn find_or_take(&mut self, step: &mut Step, status: u16, view: &TicketView<'_>, now_ns: u64) -> bool {
         let known = self.ticket_of_key(step.buyer, step.key).filter(|known| {
             let ticket = &self.tickets[*known as usize];
-            // Queued was no promise: once it failed, the key is free, and may get the ticket bought since.
+            // Queued was no promise: once it failed, the key is free, and may get the ticket bought since. A server that
+            // has died meanwhile may have forgotten it before anybody could say that it failed.
             let failed = ticket
                 .states
                 .iter()
                 .any(|(state, _)| *state == TicketState::Failed);
+            let shown = ticket.states.first().map(|(_, at)| *at);
+            let forgotten = shown.is_some_and(|shown| self.lost_ns.is_some_and(|lost| lost >= shown));
             let promised = ticket.states.iter().any(|(state, _)| state.is_promise());
-            *ticket.token == *view.ticket || promised || !failed
+            *ticket.token == *view.ticket || promised || !(failed || forgotten)
         });
         if let Some(known) = known {
             step.ticket = known;

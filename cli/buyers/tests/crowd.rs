@@ -230,6 +230,44 @@ async fn a_server_that_is_killed_and_comes_back_elsewhere_loses_nobody() {
 }
 
 #[tokio::test]
+async fn a_server_that_dies_may_forget_what_it_had_only_queued() {
+    let mut shop = Shop::new(Fault::None, &[("a", 300)]);
+    shop.step = Duration::from_secs(2);
+    let shop = Arc::new(shop);
+    let server = Server::start(&shop);
+    let place = Arc::new(Mutex::new(Some(server.address)));
+    let ask = Arc::clone(&place);
+    let mut config = config(
+        Address::Ask(Arc::new(move || *ask.lock().unwrap())),
+        vec![Item::new("a", 300)],
+        600,
+    );
+    config.shares = Shares {
+        lost_answers: 1.0,
+        ..Shares::plain()
+    };
+    let crowd = Crowd::new(config).unwrap();
+    let progress = crowd.progress();
+    let kill = async {
+        while progress.snapshot().won < 100 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        *place.lock().unwrap() = None;
+        drop(server);
+        shop.forget_queued();
+        let again = Server::start(&shop);
+        *place.lock().unwrap() = Some(again.address);
+        again
+    };
+    let (outcome, _again) = tokio::join!(crowd.run(pending()), kill);
+    let outcome = outcome.unwrap();
+    assert_eq!(outcome.violations, []);
+    assert_eq!(outcome.buyers.failed, 0, "{:?}", outcome.unexpected);
+    let (free, alive, _) = shop.figures();
+    assert_eq!(free + alive as i64, 300);
+}
+
+#[tokio::test]
 async fn stopping_sends_everybody_home_with_what_they_have() {
     let shop = Arc::new(Shop::new(Fault::None, &[("a", 10)]));
     let server = Server::start(&shop);

@@ -92,6 +92,27 @@ impl Shop {
         }
     }
 
+    /// The server has died before what it had only queued was durable.
+    pub fn forget_queued(&self) {
+        let mut truth = self.truth.lock().unwrap();
+        let Truth {
+            free,
+            tickets,
+            by_key,
+            by_buyer,
+            ..
+        } = &mut *truth;
+        tickets.retain(|_, held| {
+            let stays = held.shown_reserved || held.paid || held.closed.is_some();
+            if !stays {
+                *free.get_mut(&held.item).unwrap() += 1;
+            }
+            stays
+        });
+        by_key.retain(|_, name| tickets.contains_key(name));
+        by_buyer.retain(|_, name| tickets.contains_key(name));
+    }
+
     /// (units free, tickets alive, tickets paid)
     pub fn figures(&self) -> (i64, usize, usize) {
         let truth = self.truth.lock().unwrap();
@@ -191,7 +212,7 @@ async fn purchase(State(shop): State<Arc<Shop>>, headers: HeaderMap, body: Bytes
         return problem(410, "sold-out", &Value::Null);
     }
     *free -= 1;
-    let name = format!("t{}", truth.tickets.len());
+    let name = format!("t{}", truth.purchases);
     let held = Held {
         buyer: buyer.clone(),
         item,
