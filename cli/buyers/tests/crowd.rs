@@ -188,19 +188,23 @@ async fn a_busy_server_is_asked_again_with_the_same_key() {
     assert!(outcome.tickets.iter().all(|t| t.key.ends_with("-0")));
 }
 
-#[tokio::test]
-async fn a_server_that_is_killed_and_comes_back_elsewhere_loses_nobody() {
-    let shop = Arc::new(Shop::new(Fault::None, &[("a", 300)]));
-    let server = Server::start(&shop);
+/// A crowd whose server is killed once a hundred have won, and comes back elsewhere after what happens `meanwhile`: the
+/// outcome, and how many had won until then. The configuration is the usual one as `change` leaves it.
+async fn killed_midway(
+    shop: &Arc<Shop>,
+    buyers: u32,
+    change: impl FnOnce(&mut CrowdConfig),
+    meanwhile: impl AsyncFnOnce(),
+) -> (Outcome, u64) {
+    let server = Server::start(shop);
     let place = Arc::new(Mutex::new(Some(server.address)));
     let ask = Arc::clone(&place);
     let mut config = config(
         Address::Ask(Arc::new(move || *ask.lock().unwrap())),
         vec![Item::new("a", 300)],
-        3_000,
+        buyers,
     );
-    config.spread = Duration::from_millis(800);
-    config.shares.patient = 0.0;
+    change(&mut config);
     let crowd = Crowd::new(config).unwrap();
     let progress = crowd.progress();
     let kill = async {
@@ -209,20 +213,33 @@ async fn a_server_that_is_killed_and_comes_back_elsewhere_loses_nobody() {
         }
         *place.lock().unwrap() = None;
         drop(server);
-        let before = progress.snapshot();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let again = Server::start(&shop);
+        let won = progress.snapshot().won;
+        meanwhile().await;
+        let again = Server::start(shop);
         *place.lock().unwrap() = Some(again.address);
-        (before, again)
+        (won, again)
     };
-    let (outcome, (before, _again)) = tokio::join!(crowd.run(pending()), kill);
+    let (outcome, (won, _again)) = tokio::join!(crowd.run(pending()), kill);
     let outcome = outcome.unwrap();
-    assert!(before.won < 300, "killed in the middle");
     assert_eq!(outcome.violations, []);
     assert_eq!(outcome.buyers.failed, 0, "{:?}", outcome.unexpected);
-    assert_eq!(outcome.buyers.total, 3_000);
     let (free, alive, _) = shop.figures();
     assert_eq!(free + alive as i64, 300);
+    (outcome, won)
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_and_comes_back_elsewhere_loses_nobody() {
+    let shop = Arc::new(Shop::new(Fault::None, &[("a", 300)]));
+    let change = |config: &mut CrowdConfig| {
+        config.spread = Duration::from_millis(800);
+        config.shares.patient = 0.0;
+    };
+    let away = async || tokio::time::sleep(Duration::from_millis(100)).await;
+    let (outcome, won) = killed_midway(&shop, 3_000, change, away).await;
+    assert!(won < 300, "killed in the middle");
+    assert_eq!(outcome.buyers.total, 3_000);
+    let (_, alive, _) = shop.figures();
     assert_eq!(
         outcome.tickets.len() as u64,
         alive as u64 + outcome.totals.cancelled
@@ -234,37 +251,13 @@ async fn a_server_that_dies_may_forget_what_it_had_only_queued() {
     let mut shop = Shop::new(Fault::None, &[("a", 300)]);
     shop.step = Duration::from_secs(2);
     let shop = Arc::new(shop);
-    let server = Server::start(&shop);
-    let place = Arc::new(Mutex::new(Some(server.address)));
-    let ask = Arc::clone(&place);
-    let mut config = config(
-        Address::Ask(Arc::new(move || *ask.lock().unwrap())),
-        vec![Item::new("a", 300)],
-        600,
-    );
-    config.shares = Shares {
-        lost_answers: 1.0,
-        ..Shares::plain()
+    let change = |config: &mut CrowdConfig| {
+        config.shares = Shares {
+            lost_answers: 1.0,
+            ..Shares::plain()
+        };
     };
-    let crowd = Crowd::new(config).unwrap();
-    let progress = crowd.progress();
-    let kill = async {
-        while progress.snapshot().won < 100 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        *place.lock().unwrap() = None;
-        drop(server);
-        shop.forget_queued();
-        let again = Server::start(&shop);
-        *place.lock().unwrap() = Some(again.address);
-        again
-    };
-    let (outcome, _again) = tokio::join!(crowd.run(pending()), kill);
-    let outcome = outcome.unwrap();
-    assert_eq!(outcome.violations, []);
-    assert_eq!(outcome.buyers.failed, 0, "{:?}", outcome.unexpected);
-    let (free, alive, _) = shop.figures();
-    assert_eq!(free + alive as i64, 300);
+    killed_midway(&shop, 600, change, async || shop.forget_queued()).await;
 }
 
 #[tokio::test]
