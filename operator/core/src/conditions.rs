@@ -4,7 +4,7 @@ mod making;
 mod selling;
 mod summary;
 
-use crate::api::{Condition, ConditionStatus, set_condition};
+use crate::api::{Condition, ConditionStatus, Timestamp, set_condition};
 use crate::gates::Stand;
 use crate::lifecycle::State;
 use crate::pinning::Pinning;
@@ -39,6 +39,11 @@ fn said(kind: &'static str, is_so: bool, reason: &'static str, message: impl Int
         reason,
         message: message.into(),
     }
+}
+
+/// Whether a deadline is there and over.
+fn is_past(view: &View<'_>, deadline: Option<Timestamp>) -> bool {
+    deadline.is_some_and(|deadline| view.now >= deadline.millis())
 }
 
 /// What is known before conditions are said.

@@ -1,7 +1,7 @@
 //! What is wrong with a sale that runs or ends: changes that wait, what is broken, units that don't add up, what keeps it.
 
 use super::making::refused_step;
-use super::{Facts, Said, said};
+use super::{Facts, Said, is_past, said};
 use crate::api::Phase;
 use crate::drive;
 use crate::observed::Kind;
@@ -192,16 +192,13 @@ pub(super) fn conservation(facts: &Facts<'_>) -> Option<Said> {
 
 pub(super) fn teardown_blocked(view: &View<'_>, facts: &Facts<'_>) -> Option<Said> {
     let schedule = facts.status.schedule.clone().unwrap_or_default();
-    let is_past = |deadline: Option<crate::api::Timestamp>| {
-        deadline.is_some_and(|deadline| view.now >= deadline.millis())
-    };
     let deadline = match facts.state.phase {
         Phase::Draining => schedule.drain_deadline,
         Phase::Settling => schedule.settle_deadline,
         _ => None,
     };
     let is_leaving = drive::is_going(view) && facts.state.phase != Phase::Pending;
-    let patience = match (is_past(deadline), is_leaving) {
+    let patience = match (is_past(view, deadline), is_leaving) {
         (true, _) => 0,
         // A step was tried and failed: no need to wait and see.
         (false, true) if view.seen.failure.is_some() => 0,
@@ -216,7 +213,7 @@ pub(super) fn teardown_blocked(view: &View<'_>, facts: &Facts<'_>) -> Option<Sai
         let message = teardown::go_on(view, &message);
         return Some(said("TeardownBlocked", true, reason, message));
     }
-    if !is_past(deadline) {
+    if !is_past(view, deadline) {
         return None;
     }
     let databases = view

@@ -1,7 +1,7 @@
 //! What the others come to: whether it stands still, moves, or is ready.
 
 use super::making::accepted;
-use super::{Facts, Said, said};
+use super::{Facts, Said, is_past, said};
 use crate::api::{ConditionStatus, Phase};
 use crate::drive;
 use crate::failure::FailureKind;
@@ -11,9 +11,6 @@ use crate::view::View;
 pub(super) fn stalled(view: &View<'_>, facts: &Facts<'_>, blocked: Option<&Said>) -> Said {
     let yes = |reason, message: String| said("Stalled", true, reason, message);
     let schedule = facts.status.schedule.clone().unwrap_or_default();
-    let is_past = |deadline: Option<crate::api::Timestamp>| {
-        deadline.is_some_and(|deadline| view.now >= deadline.millis())
-    };
     let predecessor = facts
         .gates
         .iter()
@@ -39,11 +36,11 @@ pub(super) fn stalled(view: &View<'_>, facts: &Facts<'_>, blocked: Option<&Said>
             if let Some(red) = predecessor.filter(|red| !red.is_pending) {
                 return yes("PreviousSaleUnsettled", red.message.clone());
             }
-            if is_past(schedule.provision_deadline) {
+            if is_past(view, schedule.provision_deadline) {
                 return yes("ProvisionTimeout", "the sale's parts aren't ready in time; Provisioned says what keeps them, and it goes on trying".to_owned());
             }
         }
-        Phase::Warming if is_past(schedule.warm_deadline) => {
+        Phase::Warming if is_past(view, schedule.warm_deadline) => {
             return yes("ProvisionTimeout", "the stock isn't loaded, or the gateways aren't warm, in time; Armed says what is red, and it goes on trying".to_owned());
         }
         _ => {}
