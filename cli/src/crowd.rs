@@ -1,7 +1,9 @@
 //! The simulated buyers of `flashsale up --buyers N`.
 
 use crate::failure::Failure;
-use flashsale_buyers::{Crowd, CrowdConfig, Item, PaymentSecret, Popularity, Shards, Skew, Snapshot};
+use flashsale_buyers::{
+    Crowd, CrowdConfig, Item, PATIENT_TRIES_LIMIT, PaymentSecret, Popularity, Shards, Skew, Snapshot,
+};
 use flashsale_core::ids::Keyring;
 use flashsale_dataplane::sale::Sale;
 use flashsale_screen::{CrowdProgress, Quantiles};
@@ -49,8 +51,6 @@ const ZIPF_EXPONENT: f64 = 1.0;
 
 /// So many of those who are told "sold out" wait for units that come back; enough to take them all.
 const PATIENT_SHARE: f64 = 0.12;
-/// Tries of one patient buyer.
-const PATIENT_TRIES_MAX: u8 = 100;
 
 /// The crowd for a sale served at `address`.
 pub(crate) fn crowd(
@@ -87,7 +87,7 @@ pub(crate) fn crowd(
     config.patience = args.patience.unwrap_or(deadline);
     // Who waits looks once a second, and may find at each look that others were faster.
     let looks = u8::try_from(config.patience.as_secs()).unwrap_or(u8::MAX);
-    config.patient_tries_max = looks.clamp(config.patient_tries_max, PATIENT_TRIES_MAX);
+    config.patient_tries_max = looks.clamp(config.patient_tries_max, PATIENT_TRIES_LIMIT);
     let orders_take = sale.stock() as f64 * 60.0 / f64::from(sale.orders_per_minute.max(1));
     config.give_up_after =
         args.spread * 3 + config.patience + deadline * 3 + Duration::from_secs_f64(orders_take * 2.0 + 30.0);

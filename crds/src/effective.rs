@@ -187,7 +187,7 @@ fn items(
     fill: &mut Fill,
 ) -> Result<(Currency, Vec<EffectiveItem>), Vec<Refusal>> {
     let Some(given) = spec.items.as_ref().filter(|items| !items.is_empty()) else {
-        let why = "is for clusters; one process serves inline items only: list them under `items:`";
+        let why = "a list of items elsewhere isn't read yet: write the items under `spec.items`";
         return Err(vec![Refusal::new("spec.itemsFrom", why)]);
     };
     let currency: Currency = spec

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A patient buyer tries no more often than this, however a crowd is set up.
+pub const PATIENT_TRIES_LIMIT: u8 = 100;
+
 /// Where the sale is served; asked again before each new connection, so the server may move while the crowd runs.
 #[derive(Clone)]
 pub enum Address {
@@ -227,7 +230,7 @@ pub struct CrowdConfig {
     pub request_timeout: Duration,
     /// Tries of one request at most (after a lost connection, a 503, a 429), 1–200.
     pub attempts_max: u8,
-    /// Tries of a patient buyer at most, 1–100.
+    /// Tries of a patient buyer at most, from 1 to [`PATIENT_TRIES_LIMIT`].
     pub patient_tries_max: u8,
     /// A patient buyer who was told "sold out" waits for stock no longer than this each time.
     pub patience: Duration,
@@ -298,7 +301,12 @@ impl CrowdConfig {
             ("connections", self.connections, self.threads, 4096),
             ("pipeline", self.pipeline, 1, 256),
             ("attempts_max", usize::from(self.attempts_max), 1, 200),
-            ("patient_tries_max", usize::from(self.patient_tries_max), 1, 100),
+            (
+                "patient_tries_max",
+                usize::from(self.patient_tries_max),
+                1,
+                PATIENT_TRIES_LIMIT.into(),
+            ),
         ];
         for (field, value, low, high) in bounds {
             if value < low || value > high {

@@ -57,7 +57,8 @@ mod wire;
 
 pub use answer::TicketState;
 pub use config::{
-    Address, Auth, CrowdConfig, CrowdError, Item, PaymentSecret, Popularity, Shards, Shares, Skew,
+    Address, Auth, CrowdConfig, CrowdError, Item, PATIENT_TRIES_LIMIT, PaymentSecret, Popularity, Shards,
+    Shares, Skew,
 };
 pub use crowd::Crowd;
 pub use outcome::{BuyerCounts, Latency, Outcome, TicketHistory};
