@@ -2,6 +2,7 @@
 
 mod buyers;
 mod orders;
+mod unserved;
 
 pub use buyers::{EffectiveBuyers, JwksSource};
 pub use orders::{EffectiveFollowUp, EffectiveHandover, EffectiveOrders, EffectiveWebhook};
@@ -12,8 +13,8 @@ use crate::{
     money::{Currency, Money},
     refusal::Refusal,
     sale::{
-        AdmissionPolicy, Cancellation, Challenge, FlashSaleSpec, Item, KeyRef, Registration,
-        RegistrationMode, Risk, Switches, TeardownPolicy,
+        AdmissionPolicy, Cancellation, FlashSaleSpec, Item, KeyRef, Registration, RegistrationMode, Risk,
+        Switches, TeardownPolicy,
     },
     validate::validate,
 };
@@ -39,8 +40,6 @@ pub struct EffectiveSale {
     pub registration: Option<EffectiveRegistration>,
     /// How buyers prove who they are. `None` when nobody says: a server must then refuse to start.
     pub buyers: Option<EffectiveBuyers>,
-    /// The challenge before the sale, if there is one.
-    pub challenge: Option<Challenge>,
     /// Who gets a unit.
     pub admission: AdmissionPolicy,
     /// How orders are made and handed over.
@@ -59,6 +58,8 @@ pub struct EffectiveSale {
     pub drain_timeout: HumanDuration,
     /// What becomes of the data after settlement.
     pub teardown_policy: TeardownPolicy,
+    /// The call that tells the shop how the sale ended, if it wants to be told.
+    pub settlement: Option<EffectiveWebhook>,
     /// Set when the sale is called off.
     pub cancellation: Option<Cancellation>,
     /// The fields that the sale leaves open, in the order of this struct, for showing them.
@@ -105,11 +106,14 @@ impl EffectiveSale {
 /// Fills in every value that a sale leaves open.
 ///
 /// # Errors
-/// The spec breaks a rule of [`validate`], or takes its items from outside, where one process doesn't look.
+/// The spec breaks a rule of [`validate`], or sets a field that this version does nothing with.
 pub fn effective(spec: &FlashSaleSpec, defaults: &EmbeddedDefaults) -> Result<EffectiveSale, Vec<Refusal>> {
-    let broken = validate(spec);
-    if !broken.is_empty() {
-        return Err(broken);
+    let mut refused = validate(spec);
+    if refused.is_empty() {
+        refused = unserved::refusals(spec);
+    }
+    if !refused.is_empty() {
+        return Err(refused);
     }
     let mut fill = Fill::default();
     let (currency, items) = items(spec, defaults, &mut fill)?;
@@ -156,6 +160,9 @@ pub fn effective(spec: &FlashSaleSpec, defaults: &EmbeddedDefaults) -> Result<Ef
         |policy| format!("{policy:?}"),
         "orders are kept unless the sale says otherwise",
     );
+    let settlement = teardown.settlement.and_then(|settlement| settlement.webhook);
+    let path = "spec.teardown.settlement.webhook";
+    let settlement = settlement.map(|call| orders::webhook(&call, path, defaults, &mut fill));
     Ok(EffectiveSale {
         open_ms: spec.open_time.millis(),
         close_ms: spec.close_time.millis(),
@@ -163,7 +170,6 @@ pub fn effective(spec: &FlashSaleSpec, defaults: &EmbeddedDefaults) -> Result<Ef
         items,
         registration,
         buyers,
-        challenge: spec.buyers.as_ref().and_then(|buyers| buyers.challenge.clone()),
         admission,
         orders,
         callback_secret: spec
@@ -176,6 +182,7 @@ pub fn effective(spec: &FlashSaleSpec, defaults: &EmbeddedDefaults) -> Result<Ef
         switches: spec.switches.clone().unwrap_or_default(),
         drain_timeout,
         teardown_policy,
+        settlement,
         cancellation: spec.cancellation.clone(),
         filled: fill.0,
     })
@@ -186,10 +193,7 @@ fn items(
     defaults: &EmbeddedDefaults,
     fill: &mut Fill,
 ) -> Result<(Currency, Vec<EffectiveItem>), Vec<Refusal>> {
-    let Some(given) = spec.items.as_ref().filter(|items| !items.is_empty()) else {
-        let why = "a list of items elsewhere isn't read yet: write the items under `spec.items`";
-        return Err(vec![Refusal::new("spec.itemsFrom", why)]);
-    };
+    let given = spec.items.as_deref().unwrap_or_default();
     let currency: Currency = spec
         .currency
         .parse()

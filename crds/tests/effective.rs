@@ -6,7 +6,7 @@ use std::{net::IpAddr, path::Path};
 
 use flashsale_crds::{
     BacklogPolicy, EffectiveBuyers, EffectiveHandover, EffectiveSale, EmbeddedDefaults, FlashSale,
-    FollowUpEvent, JwksSource, OrderFlow, effective,
+    FlashSaleSpec, FollowUpEvent, JwksSource, OrderFlow, effective,
 };
 
 fn sale(path: &str) -> FlashSale {
@@ -73,9 +73,42 @@ fn development_believes_this_machine_only() {
     );
 }
 
+/// A spec that sets every field that this version does something with.
+fn everything_served() -> FlashSaleSpec {
+    let mut spec = sale("fixtures/good/everything.yaml").spec;
+    spec.entry = None;
+    spec.admission = None;
+    spec.buyers.as_mut().unwrap().challenge = None;
+    spec.orders.as_mut().unwrap().flow = None;
+    spec.data_plane.as_mut().unwrap().workers = None;
+    let risk = spec.risk.as_mut().unwrap();
+    (risk.attempts_per_buyer, risk.deny_list_config_map_ref) = (None, None);
+    spec
+}
+
+#[test]
+fn what_nobody_serves_yet_is_refused_and_not_ignored() {
+    let spec = sale("fixtures/good/everything.yaml").spec;
+    let refused = effective(&spec, &EmbeddedDefaults::default()).unwrap_err();
+    let paths: Vec<&str> = refused.iter().map(|refusal| refusal.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "spec.entry.pagesConfigMapRef",
+            "spec.entry.cdnPurge",
+            "spec.buyers.challenge.type",
+            "spec.admission.policy",
+            "spec.orders.flow",
+            "spec.dataPlane.workers.replicas",
+            "spec.risk.attemptsPerBuyer",
+            "spec.risk.denyListConfigMapRef",
+        ]
+    );
+}
+
 #[test]
 fn what_a_sale_says_is_kept_and_not_listed_as_filled_in() {
-    let sale = filled_in("fixtures/good/everything.yaml");
+    let sale = effective(&everything_served(), &EmbeddedDefaults::default()).unwrap();
     assert_eq!(sale.total_stock(), 100_000_001);
     assert_eq!(sale.items[1].price.to_string(), "999999999999.999");
     assert_eq!((sale.shards, sale.orders.rate_per_minute), (128, 10_000_000));
@@ -97,12 +130,25 @@ fn what_a_sale_says_is_kept_and_not_listed_as_filled_in() {
         (jwks, subject_claim.as_str()),
         (&JwksSource::Url("https://id.example/keys".to_owned()), "uid")
     );
+    let told = sale.settlement.as_ref().map(|webhook| webhook.url.as_str());
+    assert_eq!(told, Some("https://shop.example/settled"));
     let registration = sale.registration.unwrap();
     assert!(registration.required);
     assert_eq!(registration.registrations_max, 10_000_000_100);
     assert_eq!(sale.follow_ups[1].on, FollowUpEvent::Closed);
+    assert_eq!(
+        (
+            sale.risk.requests_per_second_per_buyer,
+            sale.risk.requests_per_second_per_address
+        ),
+        (Some(1_000), Some(100_000))
+    );
     let open: Vec<&str> = sale.filled.iter().map(|filled| filled.path.as_str()).collect();
     let timeouts = [0, 1, 2].map(|index| format!("spec.payments.followUps[{index}].webhook.timeout"));
+    let open: Vec<&str> = open
+        .into_iter()
+        .filter(|path| path.contains("followUps"))
+        .collect();
     assert_eq!(open, timeouts);
 }
 

@@ -24,6 +24,7 @@ pub mod roles;
 pub mod sale;
 pub mod shards;
 pub mod shared;
+pub mod shop;
 pub mod signature;
 pub mod switches;
 pub mod worker;

@@ -1,5 +1,6 @@
 //! A sale as the data plane needs it: every value present, in plain types.
 
+use crate::shop::Call;
 use flashsale_core::engine::Rules;
 use flashsale_core::event::TicketNo;
 use flashsale_core::ids::{ItemIx, Millis, SaleUid, ShardId};
@@ -96,10 +97,17 @@ pub struct Target {
     pub name: String,
     /// What it is told of.
     pub on: Occasion,
-    /// Where to POST.
-    pub url: String,
-    /// How long its answer is waited for.
-    pub timeout: Duration,
+    /// The call.
+    pub call: Call,
+}
+
+/// Requests a second that the sale allows; what is open is as the gateway has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestRates {
+    /// Of one buyer.
+    pub per_buyer: Option<u32>,
+    /// From one address.
+    pub per_address: Option<u32>,
 }
 
 /// One sale, with every value that the data plane needs.
@@ -131,8 +139,12 @@ pub struct Sale {
     pub registration: Option<Registration>,
     /// How buyers are identified.
     pub identity: Identity,
+    /// How often buyers and addresses may ask.
+    pub requests: RequestRates,
     /// Who is told of orders, payments and closings.
     pub targets: Vec<Target>,
+    /// The call that tells the shop how the sale ended, if it wants to be told.
+    pub settlement: Option<Call>,
     /// What is switched from the start.
     pub switches: Switches,
 }

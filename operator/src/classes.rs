@@ -55,6 +55,19 @@ pub(crate) async fn look(operator: &Operator, name: &str) -> Again {
     }
 }
 
+/// The first field of a class that this version does nothing with. Whoever sets it must not believe that it holds.
+fn unserved(class: &FlashSaleClassSpec) -> Option<&'static str> {
+    if class.order_log.pulsar.ca_secret_ref.is_some() {
+        return Some(
+            "spec.orderLog.pulsar.caSecretRef: a certificate authority of its own isn't trusted yet: leave it out, and give Pulsar a certificate of a public one",
+        );
+    }
+    let limits = class.limits.as_ref();
+    limits?.switch_duration.is_some().then_some(
+        "spec.limits.switchDuration: switches aren't held to it yet: leave it out, and hold FlashSaleSwitches to a length by an admission policy",
+    )
+}
+
 /// The first thing of a class that can't be used.
 async fn trouble(operator: &Operator, class: &FlashSaleClassSpec) -> Option<Trouble> {
     let secrets = &operator.world.secrets;
@@ -66,6 +79,12 @@ async fn trouble(operator: &Operator, class: &FlashSaleClassSpec) -> Option<Trou
         reason: "OrderLogUnreachable",
         message,
     };
+    if let Some(message) = unserved(class) {
+        return Some(Trouble {
+            reason: "Unsupported",
+            message: message.to_owned(),
+        });
+    }
     if let Err(error) = secrets.log_token(class).await {
         return Some(missing(error));
     }

@@ -84,6 +84,8 @@ pub(crate) struct Memory {
     pub(crate) audit: Asked<Audit>,
     /// How far closing from the log has come.
     pub(crate) closing: Asked<Closing>,
+    /// Whether the shop has taken the report.
+    pub(crate) told: Asked<()>,
     /// Where the last plan stopped.
     pub(crate) failure: Option<Failure>,
     /// Objects as the last writes have answered, until the caches show them.

@@ -91,6 +91,7 @@ pub(crate) async fn observe(
             clocks: memory.clocks.answer.clone(),
             audit: memory.audit.answer.clone(),
             closing: memory.closing.answer.clone(),
+            told: memory.told.answer.clone(),
         },
         failure: memory.failure.clone(),
         settings: operator.settings.clone(),

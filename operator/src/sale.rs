@@ -179,6 +179,7 @@ fn kind(step: &flashsale_operator_core::Step) -> &'static str {
         Step::CloseFromLog => "close_from_log",
         Step::Audit => "audit",
         Step::WriteReport(_) => "report",
+        Step::TellShop(_) => "tell_shop",
         Step::TearDownLog => "tear_down_log",
         Step::LeaveDatabase { .. } => "leave_database",
     }

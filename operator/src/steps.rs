@@ -3,6 +3,7 @@
 mod books;
 mod objects;
 mod secrets;
+mod tell;
 
 use crate::cache::Key;
 use crate::hand::{CallError, patching};
@@ -104,6 +105,7 @@ impl<'a> Job<'a> {
             Step::EnsureDatabase { database } => self.ensure_database(database).await,
             Step::CloseFromLog => self.close_from_log().await,
             Step::Audit => self.audit().await,
+            Step::TellShop(call) => self.tell_shop(call).await,
             Step::TearDownLog => self.tear_down_log().await,
             Step::LeaveDatabase {
                 database,

@@ -41,7 +41,8 @@ const CLOCKS: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     /// The Secrets of classes.
     pub(crate) secrets: Secrets,
-    http: reqwest::Client,
+    /// For everybody who is asked or told by HTTP.
+    pub(crate) http: reqwest::Client,
 }
 
 /// A sale, its class as pinned or as it is now, and its pin.

@@ -12,6 +12,7 @@ mod files;
 mod flags;
 mod mounts;
 mod places;
+mod settled;
 
 use common::refusal::{fits, refused, snapshot};
 use common::yaml;

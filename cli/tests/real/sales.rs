@@ -89,7 +89,7 @@ async fn a_sale_of_several_items_sells_out_exactly_as_both_audits_say() {
         name: "several",
         items: &items,
         databases: 2,
-        buyers: 15_000,
+        buyers: 30_000,
         more: &[],
     };
     sells_out(&parts, game).await;
@@ -103,7 +103,7 @@ async fn buyers_of_one_shard_get_the_units_of_all_shards() {
         name: "one-shard",
         items: &[("phone", 1_000)],
         databases: 2,
-        buyers: 6_000,
+        buyers: 12_000,
         more: &["--skew", "one-shard"],
     };
     sells_out(&parts, game).await;
@@ -120,7 +120,7 @@ async fn a_seeded_sale_sells_the_same_whether_its_orders_are_in_one_two_or_four_
             name: "databases",
             items: &items,
             databases,
-            buyers: 3_000,
+            buyers: 9_000,
             more: &["--seed", "5"],
         };
         let report = sells_out(&parts, game).await;

@@ -155,7 +155,13 @@ pub(super) fn follow_ups(
         .collect()
 }
 
-fn webhook(given: &Webhook, path: &str, defaults: &EmbeddedDefaults, fill: &mut Fill) -> EffectiveWebhook {
+/// Fills in a call at `path`.
+pub(super) fn webhook(
+    given: &Webhook,
+    path: &str,
+    defaults: &EmbeddedDefaults,
+    fill: &mut Fill,
+) -> EffectiveWebhook {
     let timeout = fill.or(
         given.timeout,
         &format!("{path}.timeout"),

@@ -70,6 +70,8 @@ pub struct SettlementReport {
     /// What the audit found, in one sentence.
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
+    /// When the shop's webhook took the report.
+    pub told_time: Option<Timestamp>,
     /// The ConfigMap with the report.
     #[schemars(length(max = 253))]
     pub report_config_map: Option<String>,

@@ -1,7 +1,7 @@
 use super::seen::{Api, Control, Seen};
 use super::watch::Change;
 use crate::clock::now_ms;
-use crate::sale::{Identity, Item, Sale};
+use crate::sale::{Identity, Item, RequestRates, Sale};
 use crate::shared::Shared;
 use flashsale_core::ids::SaleUid;
 use flashsale_core::order::Backlog;
@@ -39,7 +39,9 @@ pub(crate) fn sale(uid: u128) -> Sale {
             name: "X".to_owned(),
             from: Vec::new(),
         },
+        requests: RequestRates::default(),
         targets: Vec::new(),
+        settlement: None,
         switches: Switches::default(),
     }
 }

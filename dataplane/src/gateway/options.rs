@@ -40,7 +40,7 @@ pub struct Rate {
 /// over connections on all threads gets as many times as much.
 #[derive(Debug, Clone)]
 pub struct GatewayLimits {
-    /// Requests of one buyer; `None` is no limit.
+    /// Requests of one buyer, where the sale sets no other rate; `None` is no limit.
     pub per_buyer: Option<Rate>,
     /// Requests from one address (IPv6: one /64), which may stand for very many buyers behind one router; `None`
     /// is no limit.

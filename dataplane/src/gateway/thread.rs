@@ -7,7 +7,7 @@ use super::identity::{Buyer, Identifier, NotKnown, address_bits};
 use super::jwks::Verifier;
 use super::jwt::Rules;
 use super::limiter::Limiter;
-use super::options::{GatewayError, GatewayOptions};
+use super::options::{GatewayError, GatewayOptions, Rate};
 use super::owned::Owned;
 use super::problem::{Problem, with_api_headers};
 use super::route::Route;
@@ -195,9 +195,18 @@ pub(super) struct Thread {
     keys_waiting: Cell<usize>,
 }
 
+/// The rate that a sale itself sets: twice as much at once as in the long run.
+fn own(per_second: Option<u32>) -> Option<Rate> {
+    per_second.map(|per_second| Rate {
+        per_second,
+        burst: per_second.saturating_mul(2),
+    })
+}
+
 impl Thread {
     fn new(index: u8, all: Arc<Gateways>) -> Self {
         let limits = &all.options.limits;
+        let asked = all.shared.sale.requests;
         let limiter = |rate: Option<_>, sets| rate.map(|rate| Limiter::new(rate, sets));
         let bad = limiter(limits.bad_tokens_per_address, ADDRESS_SETS / 16);
         Self {
@@ -210,8 +219,8 @@ impl Thread {
             )),
             watchers: Watchers::new(limits.event_streams_max),
             identifier: Identifier::new(&all.shared.sale.identity, all.verifier.as_ref(), bad),
-            buyers: limiter(limits.per_buyer, BUYER_SETS).map(RefCell::new),
-            addresses: limiter(limits.per_address, ADDRESS_SETS).map(RefCell::new),
+            buyers: limiter(own(asked.per_buyer).or(limits.per_buyer), BUYER_SETS).map(RefCell::new),
+            addresses: limiter(own(asked.per_address).or(limits.per_address), ADDRESS_SETS).map(RefCell::new),
             hasher: RandomState::new(),
             started: Instant::now(),
             keys_waiting: Cell::new(0),

@@ -1,6 +1,7 @@
 //! From the resource to what the data plane needs.
 
-use super::{HANDOVER, Identity, Item, Occasion, Registration, Sale, Target};
+use super::{HANDOVER, Identity, Item, Occasion, Registration, RequestRates, Sale, Target};
+use crate::shop::Call;
 use flashsale_core::ids::SaleUid;
 use flashsale_core::order::Backlog;
 use flashsale_crds::{
@@ -59,6 +60,11 @@ impl Sale {
             required: r.required,
             max: u32::try_from(r.registrations_max).unwrap_or(u32::MAX),
         });
+        let rate = |given: Option<i32>| given.and_then(|rate| u32::try_from(rate).ok());
+        let requests = RequestRates {
+            per_buyer: rate(effective.risk.requests_per_second_per_buyer),
+            per_address: rate(effective.risk.requests_per_second_per_address),
+        };
         Ok(Self {
             uid,
             name: name.to_owned(),
@@ -73,7 +79,9 @@ impl Sale {
             backlog,
             registration,
             identity: identity(effective.buyers.as_ref(), jwks)?,
+            requests,
             targets: targets(effective)?,
+            settlement: effective.settlement.as_ref().map(call),
             switches: effective.switches.clone(),
         })
     }
@@ -107,12 +115,18 @@ fn identity(buyers: Option<&EffectiveBuyers>, replaced: Option<&str>) -> Result<
     }
 }
 
+fn call(webhook: &EffectiveWebhook) -> Call {
+    Call {
+        url: webhook.url.clone(),
+        timeout: Duration::from_millis(webhook.timeout.millis()),
+    }
+}
+
 fn targets(effective: &EffectiveSale) -> Result<Vec<Target>, Unsupported> {
     let target = |name: &str, on, webhook: &EffectiveWebhook| Target {
         name: name.to_owned(),
         on,
-        url: webhook.url.clone(),
-        timeout: Duration::from_millis(webhook.timeout.millis()),
+        call: call(webhook),
     };
     let mut targets = Vec::new();
     match &effective.orders.handover {

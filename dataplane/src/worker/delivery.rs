@@ -4,7 +4,7 @@ use crate::clock::now_ms;
 use crate::counters::add;
 use crate::sale::{HANDOVER, Target};
 use crate::shared::Shared;
-use crate::signature;
+use crate::shop;
 use flashsale_orders::{Error, Message, Orders, Retry};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -125,28 +125,14 @@ impl Delivery {
     async fn send(&self, message: &Message) -> Result<(), String> {
         let target = self.targets.get(&*message.target);
         let target = target.ok_or_else(|| format!("the sale has no target {}", message.target))?;
-        let signature = signature::sign(&self.secret, now_ms() / 1000, message.payload.as_bytes());
-        let response = self
-            .client
-            .post(&target.url)
-            .timeout(target.timeout)
-            .header("Content-Type", "application/json")
-            .header(
-                "Flashsale-Message-Id",
-                format!("{:x}-{}", self.shared.sale.uid.0, message.id),
-            )
-            .header("Flashsale-Event", message.kind.word())
-            .header(signature::HEADER, signature)
-            .body(message.payload.to_string())
-            .send()
-            .await
-            .map_err(|error| error.without_url().to_string())?;
-        let status = response.status();
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(format!("{} answered {status}", target.name))
-        }
+        let id = format!("{:x}-{}", self.shared.sale.uid.0, message.id);
+        let message = shop::Message {
+            id: &id,
+            event: message.kind.word(),
+            body: &message.payload,
+        };
+        let sent = target.call.send(&self.client, &self.secret, message).await;
+        sent.map_err(|why| format!("{}: {why}", target.name))
     }
 }
 

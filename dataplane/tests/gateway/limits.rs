@@ -27,6 +27,18 @@ async fn one_buyer_who_asks_too_fast_is_slowed_down_and_others_are_not() {
 }
 
 #[tokio::test]
+async fn a_sale_sets_how_often_its_buyers_may_ask() {
+    let mut setup = Setup::default();
+    setup.sale.requests.per_buyer = Some(1);
+    let stand = Stand::start(setup).await;
+    for _ in 0..2 {
+        assert!(stand.buy("alice").await.status < 300);
+    }
+    assert_eq!(stand.buy("alice").await.status, 429);
+    assert_eq!(stand.buy("bob").await.status, 202);
+}
+
+#[tokio::test]
 async fn many_buyers_at_one_address_are_not_limited_together_unless_told_to() {
     let stand = Stand::start(Setup::default()).await;
     for i in 0..200 {

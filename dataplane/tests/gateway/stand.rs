@@ -16,7 +16,7 @@ use flashsale_dataplane::clock::now_ms;
 use flashsale_dataplane::desk::{CancelOutcome, Desk, Payment, PaymentOutcome, Request};
 use flashsale_dataplane::gateway::{Gateway, GatewayOptions, Gateways, Secret};
 use flashsale_dataplane::host::{Host, Message, Port, WAITING_MAX};
-use flashsale_dataplane::sale::{Identity, Item, Sale};
+use flashsale_dataplane::sale::{Identity, Item, RequestRates, Sale};
 use flashsale_dataplane::shared::Shared;
 use flashsale_http::{Limits, Running, Server};
 use flashsale_journal::{Journal, Options};
@@ -65,7 +65,9 @@ impl Default for Setup {
                 name: "X-Buyer-Id".to_owned(),
                 from: vec!["127.0.0.0/8".parse().expect("a network")],
             },
+            requests: RequestRates::default(),
             targets: Vec::new(),
+            settlement: None,
             switches: flashsale_crds::Switches::default(),
         };
         let mut options = GatewayOptions::new(Secret::new(TICKET_SECRET), Secret::new(PAYMENT_SECRET));

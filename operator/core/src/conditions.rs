@@ -8,6 +8,7 @@ use crate::api::{Condition, ConditionStatus, Timestamp, set_condition};
 use crate::gates::Stand;
 use crate::lifecycle::State;
 use crate::pinning::Pinning;
+use crate::tell;
 use crate::time::timestamp;
 use crate::view::View;
 use making::{accepted, armed, provisioned, stock_loaded};
@@ -75,6 +76,7 @@ pub(crate) fn conditions(view: &View<'_>, facts: &Facts<'_>) -> Vec<Condition> {
             format!("operator {version} would make this sale's pods otherwise; they stay as they are until the sale is over"),
         ));
     }
+    all.extend(tell::condition(view, facts.status.settlement.as_ref()));
     let blocked = teardown_blocked(view, facts);
     let stalled = stalled(view, facts, blocked.as_ref());
     all.extend(blocked);

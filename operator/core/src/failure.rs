@@ -34,6 +34,8 @@ pub enum FailureKind {
         /// Which.
         name: String,
     },
+    /// The shop's webhook.
+    Shop,
     /// A Secret of the class or the sale is missing, or lacks a key.
     SecretMissing,
     /// Anything else; waiting and trying again is all there is.

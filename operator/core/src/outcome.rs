@@ -73,6 +73,8 @@ pub enum Step {
     Audit,
     /// Apply the report, which stays when the sale goes.
     WriteReport(Rendered),
+    /// Tell the shop how the sale ended. That it has taken it comes back in [`World::told`](crate::observed::World::told).
+    TellShop(ShopCall),
     /// Revoke the sale's token and remove its topics and its namespace of the order log.
     TearDownLog,
     /// Revoke the sale's role in a database, and forget its orders if nobody wants them any more.
@@ -108,6 +110,7 @@ impl fmt::Display for Step {
             Self::CloseFromLog => write!(f, "close the sale from its log"),
             Self::Audit => write!(f, "audit"),
             Self::WriteReport(object) => write!(f, "write the report {object}"),
+            Self::TellShop(_) => write!(f, "tell the shop"),
             Self::TearDownLog => write!(f, "tear down the order log"),
             Self::LeaveDatabase {
                 database,
@@ -123,6 +126,21 @@ impl fmt::Display for Step {
             }
         }
     }
+}
+
+/// A signed call to the shop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShopCall {
+    /// Where to POST.
+    pub url: String,
+    /// How long an answer is waited for.
+    pub timeout: Duration,
+    /// The name and key of the Secret, in the sale's namespace, that signs it.
+    pub secret: (String, String),
+    /// The same each time that the call is repeated.
+    pub id: String,
+    /// JSON.
+    pub body: String,
 }
 
 /// An object to apply, complete with labels, owner and hash annotation.

@@ -15,6 +15,7 @@ use crate::render::sale_labels;
 use crate::report;
 use crate::switches;
 use crate::teardown;
+use crate::tell;
 use crate::time::Millis;
 use crate::view::View;
 use crate::work::{lock, work};
@@ -83,6 +84,7 @@ fn steps(view: &View<'_>, state: State, effects: &[Effect], pinning: &Pinning) -
     }
     let mut steps = work(view, state, effects, pinning);
     steps.extend(report_step(view));
+    steps.extend(tell::step(view));
     steps
 }
 

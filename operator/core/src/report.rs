@@ -9,7 +9,7 @@ use crate::conditions::{self, Facts};
 use crate::figures;
 use crate::gates::{self, Stand};
 use crate::lifecycle::State;
-use crate::observed::{Audit, Kind};
+use crate::observed::{Answer, Audit, Kind};
 use crate::pinning::Pinning;
 use crate::render;
 use crate::switches;
@@ -52,6 +52,9 @@ pub(crate) fn status(view: &View<'_>, state: State, gates: &[Stand], pinning: &P
     status.switches = switches::in_force(view.spec.switches.as_ref(), &view.seen.switches, view.now);
     if let Some(audit) = view.seen.world.audit.told() {
         status.settlement = Some(settlement(view, audit));
+    }
+    if let (Some(settlement), Answer::Told { at, .. }) = (&mut status.settlement, &view.seen.world.told) {
+        settlement.told_time = settlement.told_time.or_else(|| Some(timestamp(*at)));
     }
     let conditions = conditions::conditions(
         view,
@@ -264,6 +267,7 @@ fn settlement(view: &View<'_>, audit: &Audit) -> SettlementReport {
     };
     SettlementReport {
         time: Some(timestamp(audit.at)),
+        told_time: view.old.settlement.as_ref().and_then(|old| old.told_time),
         audit_ok: Some(is_ok),
         message: Some(message.chars().take(MESSAGE_CHARS_MAX).collect()),
         report_config_map: Some(view.names.child("report")),

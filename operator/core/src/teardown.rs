@@ -8,6 +8,7 @@ use crate::outcome::Step;
 use crate::pinned::OWNER;
 use crate::policy::{CLOSE_FROM_LOG_MAX, TEARDOWN_AFTER};
 use crate::render::Component;
+use crate::tell;
 use crate::time::{Millis, timestamp};
 use crate::view::View;
 
@@ -104,6 +105,10 @@ pub(crate) fn teardown(view: &View<'_>, is_forced: bool) -> Vec<Step> {
     if are_leaving || !view.seen.pods.is_empty() {
         // What still runs could write after the log is gone: wait until it doesn't.
         return first;
+    }
+    if let Some(tell) = tell::step(view) {
+        // What signs the call goes with the rest.
+        return vec![tell];
     }
     // Whoever was waited for until the books' deadline isn't waited for as long once more. That time, unlike the one since
     // a failure, is known to an operator that starts anew, too.
@@ -278,7 +283,7 @@ fn settle_deadline(view: &View<'_>) -> Option<Millis> {
 }
 
 /// When the sale was deleted, if it was.
-fn deleted_ms(view: &View<'_>) -> Option<Millis> {
+pub(crate) fn deleted_ms(view: &View<'_>) -> Option<Millis> {
     let deleted = view.seen.sale.metadata.deletion_timestamp.as_ref()?;
     u64::try_from(deleted.0.as_millisecond()).ok()
 }

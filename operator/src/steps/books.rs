@@ -237,7 +237,7 @@ impl Job<'_> {
     }
 
     /// A key of one of the sale's own Secrets.
-    async fn own(&self, name: &str, key: &str) -> Result<SecretText, StepError> {
+    pub(super) async fn own(&self, name: &str, key: &str) -> Result<SecretText, StepError> {
         let namespace = &self.key.namespace;
         let api: Api<Secret> = Api::namespaced(self.operator.hand.client.clone(), namespace);
         let missing = |what: String| StepError::of(FailureKind::SecretMissing, what);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::sale::{Identity, Item, Sale};
+use crate::sale::{Identity, Item, RequestRates, Sale};
 use crate::switches::{Document, Entry, Source};
 use crossbeam_channel::Receiver;
 use flashsale_core::attempt::Ticketed;
@@ -43,7 +43,9 @@ fn stand(available: u32, shards: u16) -> Stand {
             name: "X-Buyer-Id".into(),
             from: Vec::new(),
         },
+        requests: RequestRates::default(),
         targets: Vec::new(),
+        settlement: None,
         switches: flashsale_crds::Switches::default(),
     };
     let shared = Arc::new(Shared::new(sale));

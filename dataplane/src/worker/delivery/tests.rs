@@ -84,8 +84,10 @@ async fn while_follow_ups_are_paused_orders_are_handed_over_and_the_rest_comes_a
         .map(|name| Target {
             name: name.to_owned(),
             on: Occasion::Ordered,
-            url: format!("{base}/{name}"),
-            timeout: Duration::from_secs(10),
+            call: shop::Call {
+                url: format!("{base}/{name}"),
+                timeout: Duration::from_secs(10),
+            },
         })
         .to_vec();
     let described = described(&sale, serde_json::Value::Null, TicketSecret([1; 32]));

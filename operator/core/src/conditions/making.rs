@@ -90,6 +90,7 @@ pub(super) fn refused_step(view: &View<'_>) -> Option<(&'static str, String)> {
         FailureKind::Database { .. } => "DatabaseUnreachable",
         FailureKind::SecretMissing => "SecretMissing",
         FailureKind::Forbidden | FailureKind::Contended { .. } | FailureKind::Other => "Progressing",
+        FailureKind::Shop => return None,
     };
     Some((reason, format!("{}: {}", failure.step, failure.error)))
 }

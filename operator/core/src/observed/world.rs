@@ -57,6 +57,8 @@ pub struct World {
     pub audit: Answer<Audit>,
     /// How far closing the sale from its log has come; asked when [`CloseFromLog`](crate::Step::CloseFromLog) ran.
     pub closing: Answer<Closing>,
+    /// Whether the shop has taken the report; asked when [`TellShop`](crate::Step::TellShop) ran.
+    pub told: Answer<()>,
 }
 
 impl World {
@@ -70,6 +72,7 @@ impl World {
             clocks: Answer::NotAsked,
             audit: Answer::NotAsked,
             closing: Answer::NotAsked,
+            told: Answer::NotAsked,
         }
     }
 }

@@ -50,6 +50,7 @@ pub struct Broken {
     pub log: bool,
     pub database: bool,
     pub worker: bool,
+    pub shop: bool,
     pub pods: bool,
     pub clock_ms: i64,
 }
@@ -80,6 +81,7 @@ pub struct World {
     pub audit: Answer<Audit>,
     pub findings: Vec<String>,
     pub closing: Answer<Closing>,
+    pub told: Answer<()>,
     pub predecessor: Option<String>,
     pub broken: Broken,
     /// Since when log and databases don't answer, as an operator that keeps running remembers it.
@@ -127,6 +129,7 @@ impl World {
             audit: Answer::NotAsked,
             findings: Vec::new(),
             closing: Answer::NotAsked,
+            told: Answer::NotAsked,
             predecessor: None,
             broken: Broken::default(),
             away: Away::default(),

@@ -140,6 +140,7 @@ impl World {
             },
             audit: self.audit.clone(),
             closing: self.closing.clone(),
+            told: self.told.clone(),
         }
     }
 }

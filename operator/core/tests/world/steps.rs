@@ -112,6 +112,17 @@ impl World {
                     self.apply(object);
                 }
             }
+            Step::TellShop(_) if self.broken.shop => {
+                return Self::fail(FailureKind::Shop, "it answered 503 Service Unavailable");
+            }
+            Step::TellShop(call) => {
+                let signs = (Kind::Secret, call.secret.0.clone());
+                assert!(self.objects.contains_key(&signs), "what signs the call is there");
+                self.told = Answer::Told {
+                    at: self.now,
+                    value: (),
+                };
+            }
             Step::TearDownLog if self.broken.log => {
                 return Self::fail(FailureKind::OrderLog, "connection refused");
             }

@@ -1,0 +1,26 @@
+//! The call that tells the shop how a sale ended.
+
+use super::{Job, StepError};
+use crate::world::now_ms;
+use flashsale_dataplane::shop::{Call, Message};
+use flashsale_operator_core::{FailureKind, ShopCall};
+
+impl Job<'_> {
+    /// Tells the shop. It may hear it twice, with one id: what it answered can be lost with this process.
+    pub(super) async fn tell_shop(&mut self, call: &ShopCall) -> Result<(), StepError> {
+        let (name, key) = &call.secret;
+        let secret = self.own(name, key).await?;
+        let to = Call {
+            url: call.url.clone(),
+            timeout: call.timeout,
+        };
+        let message = Message {
+            id: &call.id,
+            event: "settled",
+            body: &call.body,
+        };
+        let told = to.send(&self.operator.world.http, secret.reveal(), message).await;
+        self.memory.told.take(told.clone(), now_ms());
+        told.map_err(|why| StepError::of(FailureKind::Shop, why))
+    }
+}
