@@ -56,6 +56,8 @@ impl<T> Asked<T> {
 pub(crate) struct Memory {
     /// The uid of the object: another one is another sale.
     pub(crate) uid: String,
+    /// Whether its class counts it.
+    pub(crate) counted: Option<bool>,
     /// When kinds that aren't watched were last listed.
     pub(crate) listed: Option<Instant>,
     /// The sale's objects of those kinds.

@@ -79,6 +79,14 @@ impl Operator {
         Arc::clone(all.entry(key.clone()).or_default())
     }
 
+    /// Sales have come, ended or gone: classes say how many they have.
+    pub(crate) fn count_anew(&self) {
+        for class in self.caches.classes.all() {
+            let name = class.metadata.name.clone().unwrap_or_default();
+            self.queue.touch(&Item::Class(name));
+        }
+    }
+
     /// The sale of this name is gone.
     pub(crate) fn forget(&self, key: &Key) {
         self.memories

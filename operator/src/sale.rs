@@ -2,7 +2,7 @@
 
 use crate::cache::Key;
 use crate::memory::Memory;
-use crate::observe::{observe, phase};
+use crate::observe::{is_over, observe, phase};
 use crate::operator::{Item, Operator};
 use crate::queue::Again;
 use crate::status;
@@ -27,6 +27,7 @@ const CONTENDED_REST: Millis = 10 * 60_000;
 pub(crate) async fn look(operator: &Operator, key: &Key) -> Again {
     let Some(sale) = operator.caches.sales.get(key) else {
         operator.forget(key);
+        operator.count_anew();
         operator.queue.forget(&Item::Sale(key.clone()));
         return Again::Never;
     };
@@ -37,6 +38,9 @@ pub(crate) async fn look(operator: &Operator, key: &Key) -> Again {
         let mut memory = memory.lock().await;
         if memory.uid != uid {
             *memory = Memory::of(&uid);
+        }
+        if memory.counted.replace(!is_over(&sale)) != Some(!is_over(&sale)) {
+            operator.count_anew();
         }
         let version = sale.metadata.resource_version.as_ref();
         if version.is_some_and(|version| memory.replaced.contains(version)) {

@@ -4,9 +4,10 @@ use crate::cluster::{Cluster, OPERATOR};
 use crate::stage::{self, Script, reaches};
 use crate::wait;
 use anyhow::{Context, Result, ensure};
+use flashsale_crds::objects::FlashSaleClass;
 use flashsale_crds::status::Phase;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
@@ -108,6 +109,17 @@ pub(crate) async fn many(cluster: &Cluster) -> Result<()> {
     })
     .await?;
     let converged = begun.elapsed();
+    let classes: Api<FlashSaleClass> = Api::all(cluster.client.clone());
+    wait::until("the class counts them", Duration::from_secs(30), async || {
+        let status = classes.get("standard").await?.status.unwrap_or_default();
+        let all = i32::try_from(MANY).ok();
+        Ok(if status.sales == all {
+            Ok(())
+        } else {
+            Err(format!("{:?}", status.sales))
+        })
+    })
+    .await?;
     let bytes = memory(cluster).await?;
     println!(
         "    {MANY} sales: applied within {applied:?}, seen within {converged:?}, {} MiB",
