@@ -10,7 +10,9 @@ use crate::watch::{Caches, Change};
 use crate::world::World;
 use flashsale_operator_core::observed::Settings;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// What is looked at.
@@ -48,7 +50,12 @@ pub(crate) struct Operator {
     pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
     memories: StdMutex<HashMap<Key, Arc<Mutex<Memory>>>>,
+    counting: Arc<AtomicBool>,
 }
+
+/// Sales come in bursts, and what a class says is looked at for each of its sales: one count for so many as come within
+/// this time.
+const COUNTED_AFTER: Duration = Duration::from_secs(5);
 
 impl Operator {
     /// Nothing is remembered yet.
@@ -70,6 +77,7 @@ impl Operator {
             settings,
             metrics,
             memories: StdMutex::default(),
+            counting: Arc::default(),
         }
     }
 
@@ -79,12 +87,21 @@ impl Operator {
         Arc::clone(all.entry(key.clone()).or_default())
     }
 
-    /// Sales have come, ended or gone: classes say how many they have.
+    /// Sales have come, ended or gone: classes soon say how many they have.
     pub(crate) fn count_anew(&self) {
-        for class in self.caches.classes.all() {
-            let name = class.metadata.name.clone().unwrap_or_default();
-            self.queue.touch(&Item::Class(name));
+        if self.counting.swap(true, Ordering::AcqRel) {
+            return;
         }
+        let (caches, queue) = (Arc::clone(&self.caches), Arc::clone(&self.queue));
+        let counting = Arc::clone(&self.counting);
+        tokio::spawn(async move {
+            tokio::time::sleep(COUNTED_AFTER).await;
+            counting.store(false, Ordering::Release);
+            for class in caches.classes.all() {
+                let name = class.metadata.name.clone().unwrap_or_default();
+                queue.touch(&Item::Class(name));
+            }
+        });
     }
 
     /// The sale of this name is gone.
