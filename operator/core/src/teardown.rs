@@ -263,7 +263,8 @@ fn gives_up_at(view: &View<'_>) -> Option<Millis> {
         return deleted_ms(view).map(|since| since.saturating_add(CLOSE_FROM_LOG_MAX));
     }
     if matches!(view.state.phase, Phase::Draining | Phase::Settling) {
-        return settle_deadline(view);
+        // The books first, then who doesn't answer: see `teardown`.
+        return settle_deadline(view).map(|at| at.saturating_add(CLOSE_FROM_LOG_MAX));
     }
     let failure = view.seen.failure.as_ref()?;
     Some(failure.since.saturating_add(view.policy.settle_timeout))

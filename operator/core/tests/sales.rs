@@ -556,7 +556,7 @@ fn a_live_sale_deleted_while_a_server_is_away_says_within_two_minutes_what_is_in
                 what,
                 "connection refused",
                 "kubectl describe flashsaleclass standard",
-                "by 2026-12-02T12:0",
+                "by 2026-12-02T12:1",
             ] {
                 assert!(message.contains(part), "{part}: {message}");
             }
