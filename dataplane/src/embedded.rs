@@ -148,7 +148,7 @@ impl Embedded {
             intake,
         )
         .await?;
-        let client = reqwest::Client::new();
+        let client = crate::shop::client();
         let secret = Arc::clone(&payment_secret);
         let delivery = Delivery::new(Arc::clone(&orders), Arc::clone(&shared), client, secret);
         let working = spawn("worker", &failed, move || run_worker(worker, delivery, stopped));

@@ -39,7 +39,8 @@ pub(crate) async fn look(operator: &Operator, key: &Key) -> Again {
         if memory.uid != uid {
             *memory = Memory::of(&uid);
         }
-        if memory.counted.replace(!is_over(&sale)) != Some(!is_over(&sale)) {
+        let counts = !is_over(&sale);
+        if memory.counted.replace(counts) != Some(counts) {
             operator.count_anew();
         }
         let version = sale.metadata.resource_version.as_ref();

@@ -4,7 +4,7 @@ use super::WHY_EMBEDDED;
 use crate::{
     defaults::{EmbeddedDefaults, Fill},
     duration::HumanDuration,
-    sale::{BacklogPolicy, FollowUpEvent, HandoverType, KeyRef, OrderFlow, Orders, Payments, Webhook},
+    sale::{BacklogPolicy, FollowUpEvent, HandoverType, OrderFlow, Orders, Payments, Webhook},
 };
 
 /// The most orders a minute that a sale may ask for.
@@ -43,8 +43,6 @@ pub enum EffectiveHandover {
 pub struct EffectiveWebhook {
     /// The address.
     pub url: String,
-    /// The secret that signs the call, if the sale names one.
-    pub signing_secret: Option<KeyRef>,
     /// How long an answer is waited for, 1s to 30s.
     pub timeout: HumanDuration,
 }
@@ -171,7 +169,6 @@ pub(super) fn webhook(
     );
     EffectiveWebhook {
         url: given.url.clone(),
-        signing_secret: given.signing_secret_ref.clone(),
         timeout,
     }
 }

@@ -56,7 +56,7 @@ async fn run(told: &Told<PaymentsConfig>, ready_file: Option<&Path>) -> Result<(
     };
     let _until_the_end = ready.tell(ready_file)?;
     let (stop, stopped) = watch::channel(false);
-    let delivery = Delivery::new(Arc::clone(&orders), shared, reqwest::Client::new(), secret.into());
+    let delivery = Delivery::new(Arc::clone(&orders), shared, crate::shop::client(), secret.into());
     let delivering = tokio::spawn(delivery.run(stopped));
     signals.end().await;
     stop.send_replace(true);

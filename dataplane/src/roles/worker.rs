@@ -223,7 +223,7 @@ fn amended(text: &str) -> Result<Amended, RoleError> {
 
 /// What tells the shop, where no process of its own does.
 fn deliver(orders: &Arc<Orders>, shared: &Arc<Shared>, secret: String) -> Delivery {
-    let client = reqwest::Client::new();
+    let client = crate::shop::client();
     Delivery::new(Arc::clone(orders), Arc::clone(shared), client, secret.into())
 }
 

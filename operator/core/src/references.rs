@@ -3,7 +3,7 @@
 use crate::api::FlashSale;
 use crate::observed::Kind;
 use crate::pinned::sized;
-use flashsale_crds::{EffectiveBuyers, EffectiveHandover, EffectiveWebhook, JwksSource};
+use flashsale_crds::{EffectiveBuyers, JwksSource};
 use std::collections::BTreeSet;
 
 /// What has to be looked up before a plan is made, by the class that the sale would get. What only an advisory gate
@@ -38,20 +38,6 @@ pub fn references(sale: &FlashSale, class: &crate::api::FlashSaleClassSpec) -> B
     }) = &sale.buyers
     {
         all.insert((Kind::ConfigMap, map.name.clone()));
-    }
-    let mut signed = |webhook: &EffectiveWebhook| {
-        all.extend(
-            webhook
-                .signing_secret
-                .as_ref()
-                .map(|secret| (Kind::Secret, secret.name.clone())),
-        );
-    };
-    sale.follow_ups
-        .iter()
-        .for_each(|follow_up| signed(&follow_up.webhook));
-    if let EffectiveHandover::Webhook(webhook) = &sale.orders.handover {
-        signed(webhook);
     }
     all
 }
