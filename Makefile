@@ -34,11 +34,12 @@ check: ## Format, lints, unit tests
 	cargo clippy --workspace --all-targets --locked --profile sim -- -D warnings
 	cargo test --workspace --lib --bins --locked --profile sim
 
-test: ## Everything: lints, all tests, the API against its description, a buyer in a browser
-	@.ci/need cc:gcc protoc:protobuf-compiler redis-server:redis-server java:openjdk-17-jre-headless mvn:maven pg_lsclusters:postgresql chromium:chromium sqlite3:sqlite3 node:nodejs npm:npm python3:python3-venv
+test: ## Everything: lints, all tests, the chart, the API against its description, a buyer in a browser
+	@.ci/need cc:gcc protoc:protobuf-compiler redis-server:redis-server java:openjdk-17-jre-headless mvn:maven pg_lsclusters:postgresql chromium:chromium sqlite3:sqlite3 node:nodejs npm:npm python3:python3-venv go:golang
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --profile sim -- -D warnings
 	cargo test --workspace --locked --profile sim --no-fail-fast
+	charts/test
 	dataplane/openapi/run.sh $(TESTED)
 	dataplane/pages/dev/run-walk.sh $(TESTED)
 

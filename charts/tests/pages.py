@@ -15,13 +15,13 @@ sections = set(re.findall(r"^#+ (\w+)$", page, re.M))
 # These say that nothing is wrong, or only that it is early.
 FINE = set(
     "Accepted AddsUp Applied Armed AsItShould Done Draining Failed Loaded Moving NotAccepted Open Over Pending "
-    "Provisioned Provisioning Registering Scheduled Settled Settling TornDown Warming".split()
+    "Provisioned Provisioning Purged Registering Scheduled Settled Settling Taken TornDown Warming".split()
 )
-source = "".join(
-    (checkout / f"operator/core/src/{name}.rs").read_text().split("#[cfg(test)]")[0]
-    for name in ("accept", "conditions", "gates", "teardown")
-)
-kinds = set(re.findall(r'said\(\s*"(\w+)"', source)) | set(re.findall(r'(?:blocking|advisory)\(\s*"(\w+)"', source))
+core = checkout / "operator/core/src"
+files = [core / f"{name}.rs" for name in ("accept", "conditions", "gates", "pages", "teardown", "tell")]
+files += sorted((core / "conditions").glob("*.rs"))
+source = "".join(file.read_text().split("#[cfg(test)]")[0] for file in files)
+kinds = set(re.findall(r'(?:said\(\s*|(?:kind|"type"): )"(\w+)"', source)) | set(re.findall(r'(?:blocking|advisory)\(\s*"(\w+)"', source))
 reasons = set(re.findall(r'"([A-Z][a-z]+[A-Z]?\w*)"', source)) - kinds - FINE
 named = sections | set(re.findall(r"`(\w+)`", page))
 if len(reasons) < 30:

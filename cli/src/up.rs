@@ -56,6 +56,9 @@ pub(crate) struct Args {
     /// For development: believe the header X-Buyer-Id of whoever connects from this machine
     #[arg(long)]
     trust_header: bool,
+    /// The shop's own pages, served instead of the built-in ones; read anew when they change
+    #[arg(long, value_name = "DIR")]
+    pages: Option<PathBuf>,
     /// The shop's JSON Web Key Set: a file or a URL
     #[arg(long, value_name = "FILE-OR-URL")]
     jwks: Option<String>,
@@ -105,6 +108,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let yaml = std::fs::read_to_string(&args.sale)
         .map_err(|e| Failure::input(format!("{}: can't read it ({e})", args.sale.display())))?;
+    if let Some(dir) = args.pages.as_ref().filter(|dir| !dir.is_dir()) {
+        let what = format!("{}: there is no such directory (`--pages`)", dir.display());
+        return Err(Failure::input(what));
+    }
     let parts = args.parts.parts()?;
     parts.check()?;
     let given_secret = args.payment_secret.as_deref().map(read_secret).transpose()?;
@@ -113,6 +120,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         listen: args.listen,
         admin: args.admin,
         dev_pay: trusts_header(&args),
+        pages: args.pages.clone(),
         crowd: args.crowd.buyers.is_some(),
     };
     // Before the sale's times are decided and written down: a start that serves nobody decides nothing.

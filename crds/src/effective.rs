@@ -60,6 +60,8 @@ pub struct EffectiveSale {
     pub teardown_policy: TeardownPolicy,
     /// The call that tells the shop how the sale ended, if it wants to be told.
     pub settlement: Option<EffectiveWebhook>,
+    /// Called for each page when pages have changed.
+    pub cdn_purge: Option<EffectiveWebhook>,
     /// Set when the sale is called off.
     pub cancellation: Option<Cancellation>,
     /// The fields that the sale leaves open, in the order of this struct, for showing them.
@@ -163,6 +165,8 @@ pub fn effective(spec: &FlashSaleSpec, defaults: &EmbeddedDefaults) -> Result<Ef
     let settlement = teardown.settlement.and_then(|settlement| settlement.webhook);
     let path = "spec.teardown.settlement.webhook";
     let settlement = settlement.map(|call| orders::webhook(&call, path, defaults, &mut fill));
+    let purge = spec.entry.as_ref().and_then(|entry| entry.cdn_purge.as_ref());
+    let cdn_purge = purge.map(|call| orders::webhook(call, "spec.entry.cdnPurge", defaults, &mut fill));
     Ok(EffectiveSale {
         open_ms: spec.open_time.millis(),
         close_ms: spec.close_time.millis(),
@@ -183,6 +187,7 @@ pub fn effective(spec: &FlashSaleSpec, defaults: &EmbeddedDefaults) -> Result<Ef
         drain_timeout,
         teardown_policy,
         settlement,
+        cdn_purge,
         cancellation: spec.cancellation.clone(),
         filled: fill.0,
     })

@@ -14,7 +14,7 @@ pub use phase::{LockLevel, Outcome, Phase};
 pub use places::{RoomState, RoomStatus, ShardState, ShardStatus};
 pub use progress::{
     Amendment, AmendmentState, ClassPin, EffectiveValue, Gate, GateStatus, LoadState, LoadStatus,
-    PlanSummary, RevisionPin, Schedule, SwitchInForce, SwitchSource,
+    PagesStatus, PlanSummary, RevisionPin, Schedule, SwitchInForce, SwitchSource,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,8 @@ pub struct FlashSaleStatus {
     pub effective: Vec<EffectiveValue>,
     /// How much is run, and why.
     pub plan: Option<PlanSummary>,
+    /// Which pages buyers see, where the sale has its own or a CDN keeps copies.
+    pub pages: Option<PagesStatus>,
     /// What was sold in the end, and whether it adds up.
     pub settlement: Option<SettlementReport>,
     /// The conditions, one of each type.

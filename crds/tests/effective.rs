@@ -94,8 +94,7 @@ fn what_nobody_serves_yet_is_refused_and_not_ignored() {
     assert_eq!(
         paths,
         [
-            "spec.entry.pagesConfigMapRef",
-            "spec.entry.cdnPurge",
+            "spec.entry.cdnPurge.signingSecretRef",
             "spec.buyers.challenge.type",
             "spec.admission.policy",
             "spec.orders.flow",

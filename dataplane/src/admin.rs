@@ -98,6 +98,12 @@ impl Admin {
                 get(|State(admin): State<Self>| async move { Json(admin.live.borrow().clone()) }),
             )
             .route("/switches.json", get(switches))
+            .route(
+                "/pages.json",
+                get(|State(admin): State<Self>| async move {
+                    Json(admin.shared.pages.load().listed()).into_response()
+                }),
+            )
             .route("/switches", post(break_glass))
             .route("/live/events", get(events))
             .with_state(self)

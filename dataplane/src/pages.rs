@@ -1,5 +1,14 @@
-//! The pages, composed once: each one file without outside resources, with the policy that allows
-//! exactly its own script and style.
+//! The pages. Those that are built in are composed once: each one file without outside resources, with the policy that
+//! allows exactly its own script and style. The shop's own stand in their place.
+
+mod own;
+mod publish;
+mod served;
+
+pub use own::{Own, version};
+pub use publish::Published;
+pub(crate) use publish::{keep, publish};
+pub use served::{Listed, One, Served};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -36,15 +45,10 @@ pub fn live(name: &str) -> Page {
 }
 
 fn compose(page: &str, sale: &str) -> Page {
-    // A sale's name is a DNS label: nothing in it needs escaping, neither as JSON nor in HTML.
-    let name = format!(
-        "\"{}\"",
-        sale.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "")
-    );
     let html = page
         .replace("/*{{style.css}}*/", STYLE)
-        .replace("/*{{common.js}}*/", COMMON)
-        .replace("__SALE__", &name);
+        .replace("/*{{common.js}}*/", COMMON);
+    let html = named(&html, sale);
     let (script, style) = (hash(&html, "script"), hash(&html, "style"));
     let content_security_policy = format!(
         "default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; img-src data:; \
@@ -54,6 +58,17 @@ fn compose(page: &str, sale: &str) -> Page {
         html,
         content_security_policy,
     }
+}
+
+/// A document with the sale's name, as a JSON string, for each `__SALE__`.
+fn named(html: &str, sale: &str) -> String {
+    // A sale's name is a DNS label: nothing in it needs escaping, neither as JSON nor in HTML.
+    let name = sale.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "");
+    html.replace("__SALE__", &format!("\"{name}\""))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The source expression that allows the page's one inline block of this tag.

@@ -7,6 +7,7 @@ use crate::board::Board;
 use crate::clock::now_ms;
 use crate::counters::Counters;
 use crate::link::Links;
+use crate::pages::Published;
 use crate::sale::Sale;
 use crate::switches::Switchboard;
 use arc_swap::ArcSwap;
@@ -104,6 +105,8 @@ pub struct Shared {
     closes: AtomicU64,
     /// What was switched.
     pub switches: Switchboard,
+    /// The pages that buyers see.
+    pub(crate) pages: Published,
     /// The links to other processes of the sale.
     pub(crate) links: Arc<Links>,
     /// How far the sale was moved on, as a [`SalePhase`].
@@ -138,6 +141,7 @@ impl Shared {
             amended: ArcSwap::default(),
             closes: AtomicU64::new(sale.closes),
             switches,
+            pages: Published::new(&sale.name),
             links: Arc::default(),
             phase: AtomicU8::new(SalePhase::Armed as u8),
             sale,

@@ -18,6 +18,8 @@ make_certificates() {
   certificate provisioner /CN=local-path-provisioner
   certificate traefik /CN=traefik
   certificate policies /CN=kube-router
+  # The shop that the operator calls, as a scenario plays it.
+  certificate shop /CN=shop "IP:$core_ip,IP:$host_ip"
   for node in "${nodes[@]}"; do
     certificate "node-$node" "/O=system:nodes/CN=system:node:node-$node" "DNS:node-$node,IP:$(node_ip "$node")"
   done

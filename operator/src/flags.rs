@@ -61,6 +61,9 @@ pub(crate) struct Flags {
     /// (`X-Forwarded-For`); left out, whoever connects to a gateway is the buyer
     #[arg(long = "trusted-proxy", value_name = "NETWORK", value_parser = network)]
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// A file with certificates (PEM) that are trusted beside the system's when the shop and its CDN are called
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trusted_certificates: Option<PathBuf>,
 }
 
 /// A network as gateways read it: `10.0.0.0/8`, or one address.

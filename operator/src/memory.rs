@@ -3,7 +3,8 @@
 use crate::drift::Reverts;
 use flashsale_operator_core::Millis;
 use flashsale_operator_core::observed::{
-    Answer, Audit, Child, ClockOffset, Closing, Databases, Figures, Kind, LogState, Reference,
+    Answer, Audit, Child, ClockOffset, Closing, Databases, Figures, Kind, LogState, PagesServed, Purged,
+    Reference,
 };
 use flashsale_operator_core::{Failure, FailureKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -86,6 +87,10 @@ pub(crate) struct Memory {
     pub(crate) audit: Asked<Audit>,
     /// How far closing from the log has come.
     pub(crate) closing: Asked<Closing>,
+    /// What gateways serve as pages.
+    pub(crate) pages: Asked<Vec<PagesServed>>,
+    /// How far the CDN was told.
+    pub(crate) purge: Purged,
     /// Whether the shop has taken the report.
     pub(crate) told: Asked<()>,
     /// Where the last plan stopped.

@@ -8,6 +8,8 @@ mod unwatched;
 
 pub(crate) use children::{applied, child, is_pin, now};
 pub(crate) use others::{class_of, created, is_over};
+pub(crate) use pods::is_ready;
+pub(crate) use references::map_version;
 
 use crate::cache::{Key, label};
 use crate::memory::Memory;
@@ -91,6 +93,8 @@ pub(crate) async fn observe(
             clocks: memory.clocks.answer.clone(),
             audit: memory.audit.answer.clone(),
             closing: memory.closing.answer.clone(),
+            pages: memory.pages.answer.clone(),
+            purge: memory.purge.clone(),
             told: memory.told.answer.clone(),
         },
         failure: memory.failure.clone(),

@@ -17,6 +17,7 @@ use flashsale_crds::objects::CONTROLLER_NAME;
 use flashsale_operator_core::observed::Settings;
 use ipnet::IpNet;
 use kube::Client;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -116,9 +117,25 @@ async fn prepare(flags: &Flags, hand: Hand) -> Result<Operator, String> {
     let (took_ms, sales) = (begun.elapsed().as_millis() as u64, caches.sales.all().len());
     tracing::info!(took_ms, sales, "everything is listed");
     let secrets = Secrets::new(hand.clone(), &flags.operator_namespace);
-    let world = World::new(secrets).map_err(|e| e.to_string())?;
+    let certificates = flags
+        .trusted_certificates
+        .as_deref()
+        .map(certificates)
+        .transpose()?;
+    let world = World::new(secrets, certificates.unwrap_or_default()).map_err(|e| e.to_string())?;
     let events = Events::new(hand.clone(), &flags.pod_name);
     Ok(Operator::new(hand, caches, queue, world, events, settings(flags)))
+}
+
+/// The certificates in a file.
+fn certificates(file: &Path) -> Result<Vec<reqwest::Certificate>, String> {
+    let refused = |why: String| format!("--trusted-certificates {}: {why}", file.display());
+    let pem = std::fs::read(file).map_err(|e| refused(e.to_string()))?;
+    let all = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| refused(crate::error::chain(&e)))?;
+    if all.is_empty() {
+        return Err(refused("there is no certificate in it: it takes PEM".to_owned()));
+    }
+    Ok(all)
 }
 
 type Working = oneshot::Receiver<Result<(), String>>;

@@ -184,6 +184,8 @@ fn kind(step: &flashsale_operator_core::Step) -> &'static str {
         Step::CloseFromLog => "close_from_log",
         Step::Audit => "audit",
         Step::WriteReport(_) => "report",
+        Step::PublishPages { .. } => "publish_pages",
+        Step::PurgeCdn { .. } => "purge_cdn",
         Step::TellShop(_) => "tell_shop",
         Step::TearDownLog => "tear_down_log",
         Step::LeaveDatabase { .. } => "leave_database",

@@ -2,6 +2,7 @@
 
 mod books;
 mod objects;
+mod pages;
 mod secrets;
 mod tell;
 
@@ -105,6 +106,8 @@ impl<'a> Job<'a> {
             Step::EnsureDatabase { database } => self.ensure_database(database).await,
             Step::CloseFromLog => self.close_from_log().await,
             Step::Audit => self.audit().await,
+            Step::PublishPages { from, into } => self.publish_pages(from, into).await,
+            Step::PurgeCdn { version, calls } => self.purge_cdn(version, calls).await,
             Step::TellShop(call) => self.tell_shop(call).await,
             Step::TearDownLog => self.tear_down_log().await,
             Step::LeaveDatabase {

@@ -37,6 +37,9 @@ const OPENING_SOON_MS: u64 = 120_000;
 /// Between looks at the clocks.
 const CLOCKS: Duration = Duration::from_secs(60);
 
+/// Between looks at the pages that gateways serve.
+const PAGES: Duration = Duration::from_secs(55);
+
 /// Whoever asks.
 pub(crate) struct World {
     /// The Secrets of classes.
@@ -54,12 +57,16 @@ pub(crate) fn data_uid(names: &Names) -> SaleUid {
 }
 
 impl World {
-    /// With the Secrets of classes from `secrets`.
+    /// With the Secrets of classes from `secrets`, and certificates that are trusted beside the system's.
     ///
     /// # Errors
     /// The system gives no HTTP client.
-    pub(crate) fn new(secrets: Secrets) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(
+        secrets: Secrets,
+        certificates: Vec<reqwest::Certificate>,
+    ) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
+            .tls_certs_merge(certificates)
             .timeout(Duration::from_secs(3))
             .connect_timeout(Duration::from_secs(2))
             .no_proxy()
@@ -110,6 +117,14 @@ impl World {
                 }
             },
             async {
+                if let Some(age) = ages.pages
+                    && memory.pages.is_due(age)
+                {
+                    let pages = self.pages(&operator.caches.pods.of_sale(&names.uid)).await;
+                    memory.pages.take(pages, now);
+                }
+            },
+            async {
                 if let Some(age) = ages.clocks
                     && memory.clocks.is_due(age)
                 {
@@ -133,9 +148,34 @@ struct Ages {
     /// `None`: nobody asks.
     figures: Option<Duration>,
     clocks: Option<Duration>,
+    pages: Option<Duration>,
 }
 
 impl Ages {
+    /// Gateways are asked for their pages where the sale has its own or a CDN is told: seldom once that is done.
+    fn pages(sale: &FlashSale, memory: &Memory) -> Option<Duration> {
+        let entry = sale.spec.entry.as_ref()?;
+        let (own, purge) = (entry.pages_config_map_ref.is_some(), entry.cdn_purge.is_some());
+        let is_serving = !matches!(
+            phase(sale),
+            Phase::Pending | Phase::Provisioning | Phase::Settled | Phase::Failed
+        );
+        if !is_serving || !own && !purge {
+            return None;
+        }
+        let status = sale.status.as_ref().and_then(|status| status.pages.as_ref());
+        let version = status.and_then(|pages| pages.version.as_ref());
+        let told = memory.pages.answer.told().into_iter().flatten();
+        let is_as_said = version.is_some() && told.into_iter().all(|one| Some(&one.version) == version);
+        let is_purged = !purge || status.is_some_and(|pages| pages.purged_version == pages.version);
+        let is_known = memory.pages.answer.error().is_none();
+        Some(if is_as_said && is_purged && is_known {
+            PAGES
+        } else {
+            MAKING
+        })
+    }
+
     fn of(sale: &FlashSale, memory: &Memory, now: Millis) -> Self {
         let ending = sale.metadata.deletion_timestamp.is_some();
         let soon = sale.spec.open_time.millis() <= now.saturating_add(OPENING_SOON_MS);
@@ -176,6 +216,7 @@ impl Ages {
             databases: if fine { parts } else { MAKING },
             figures,
             clocks: clocks.then_some(if known { CLOCKS } else { MAKING }),
+            pages: Self::pages(sale, memory),
         }
     }
 }

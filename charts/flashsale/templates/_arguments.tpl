@@ -8,6 +8,9 @@
 {{- range .Values.trustedProxies }}
 - --trusted-proxy={{ . }}
 {{- end }}
+{{- if .Values.trustedCertificates }}
+- --trusted-certificates=/etc/flashsale/trusted/ca.crt
+{{- end }}
 {{- if eq .Values.mode "Namespaced" }}
 {{- range .Values.namespaces }}
 - --namespace={{ . }}

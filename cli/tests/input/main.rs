@@ -11,6 +11,7 @@ mod disk;
 mod files;
 mod flags;
 mod mounts;
+mod pages;
 mod places;
 mod settled;
 

@@ -17,16 +17,11 @@ pub(super) fn refusals(spec: &FlashSaleSpec) -> Vec<Refusal> {
         "spec.itemsFrom",
         "a list of items elsewhere isn't read yet: write the items under `spec.items`",
     );
-    let entry = spec.entry.as_ref();
+    let purge = spec.entry.as_ref().and_then(|entry| entry.cdn_purge.as_ref());
     refuse(
-        entry.is_some_and(|entry| entry.pages_config_map_ref.is_some()),
-        "spec.entry.pagesConfigMapRef",
-        "own pages aren't served yet: leave it out, and let the shop's own pages call the sale's API",
-    );
-    refuse(
-        entry.is_some_and(|entry| entry.cdn_purge.is_some()),
-        "spec.entry.cdnPurge",
-        "no CDN is called yet: leave it out; pages say that they may be kept for a minute",
+        purge.is_some_and(|webhook| webhook.signing_secret_ref.is_some()),
+        "spec.entry.cdnPurge.signingSecretRef",
+        ONE_SECRET,
     );
     let challenge = spec.buyers.as_ref().and_then(|buyers| buyers.challenge.as_ref());
     refuse(
@@ -120,8 +115,7 @@ mod tests {
         assert_eq!(
             paths,
             [
-                "spec.entry.pagesConfigMapRef",
-                "spec.entry.cdnPurge",
+                "spec.entry.cdnPurge.signingSecretRef",
                 "spec.buyers.challenge.type",
                 "spec.admission.policy",
                 "spec.orders.flow",

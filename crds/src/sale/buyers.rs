@@ -18,9 +18,10 @@ pub struct Entry {
     /// The Secret with the certificate.
     #[schemars(length(max = 253), regex(pattern = OBJECT_NAME))]
     pub tls_secret_name: Option<String>,
-    /// The shop's own pages instead of the built-in ones.
+    /// The shop's own pages instead of the built-in ones: `sale.html`, `ticket.html`, and whatever they need, which stands
+    /// under `/pages/`.
     pub pages_config_map_ref: Option<NameRef>,
-    /// Called when pages change, so that a CDN drops its copies.
+    /// Called for each page when pages have changed, so that a CDN drops its copies.
     pub cdn_purge: Option<Webhook>,
 }
 

@@ -180,6 +180,19 @@ pub enum SwitchSource {
     Class,
 }
 
+/// Which pages buyers see.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PagesStatus {
+    /// The digest of the pages that all gateways serve.
+    #[schemars(length(max = 64))]
+    pub version: Option<String>,
+    /// The digest of those of which the CDN was told last.
+    #[schemars(length(max = 64))]
+    pub purged_version: Option<String>,
+}
+
 /// The last change of the spec after the stock was loaded.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

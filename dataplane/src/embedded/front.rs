@@ -4,9 +4,11 @@ use super::{Embedded, ServeError};
 use crate::admin::Admin;
 use crate::gateway::{Gateway, GatewayOptions, Gateways, Secret};
 use crate::live::Live;
+use crate::pages;
 use crate::switches;
 use flashsale_http::{Limits, Running, Server};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -25,6 +27,8 @@ pub struct FrontOptions {
     pub admin: SocketAddr,
     /// Whether buyers may pay without a payment provider. Development only.
     pub dev_pay: bool,
+    /// A directory with the shop's own pages, read anew when they change.
+    pub pages: Option<PathBuf>,
     /// Whether the simulated crowd comes from this machine: connections from one address aren't limited then.
     pub crowd: bool,
 }
@@ -117,6 +121,12 @@ impl Front {
             .map_err(|e| ServeError::Front(e.to_string()))?;
 
         tokio::spawn(switches::keep(Arc::downgrade(&embedded.shared)));
+        if let Some(dir) = options.pages {
+            pages::publish(&embedded.shared, &dir).map_err(|e| {
+                ServeError::Front(format!("{}: the pages can't be read ({e})", dir.display()))
+            })?;
+            tokio::spawn(pages::keep(Arc::downgrade(&embedded.shared), dir));
+        }
         let admin = Admin::start(Arc::clone(&embedded.shared), Some(stats));
         let live = admin.live();
         let admin_address = listener.local_addr().unwrap_or(options.admin);

@@ -36,7 +36,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    pub(super) fn new(shared: &Shared) -> Self {
+    pub(super) fn new() -> Self {
         let prepared = |problem: Problem| Arc::new(Prepared::new(problem.response()));
         Self {
             sold_out: prepared(Problem::SoldOut),
@@ -45,7 +45,7 @@ impl Answers {
             sale_closed: prepared(Problem::SaleClosed),
             busy: prepared(Problem::Busy),
             too_many: prepared(Problem::TooManyRequests { wait_seconds: 1 }),
-            pages: Pages::of(&shared.sale.name),
+            pages: Pages::new(),
             not_open: RefCell::default(),
             sale: RefCell::default(),
         }

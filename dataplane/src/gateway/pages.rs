@@ -1,20 +1,33 @@
 //! What is served as it is: the pages and the description of the API.
 
-use crate::pages::{self, Page};
-use flashsale_http::{HeaderName, HeaderValue, Prepared, Response, StatusCode, header};
+use crate::pages::{One, Published, Served};
+use flashsale_http::{HeaderValue, Prepared, Reply, Request, Response, StatusCode, header};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const OPENAPI: &str = include_str!("../../openapi/openapi.json");
 
 /// Prepared once for each thread, so that threads don't share a count of references.
 pub(super) struct Pages {
-    pub(super) sale: Arc<Prepared>,
-    pub(super) ticket: Arc<Prepared>,
     pub(super) openapi: Arc<Prepared>,
+    prepared: RefCell<PreparedPages>,
+}
+
+#[derive(Default)]
+struct PreparedPages {
+    /// What they were prepared from.
+    of: Arc<Served>,
+    by_path: BTreeMap<String, PreparedPage>,
+}
+
+struct PreparedPage {
+    whole: Arc<Prepared>,
+    not_modified: Arc<Prepared>,
 }
 
 impl Pages {
-    pub(super) fn of(sale: &str) -> Self {
+    pub(super) fn new() -> Self {
         let openapi = Response::json(StatusCode::OK, OPENAPI.as_bytes())
             .header(
                 header::CACHE_CONTROL,
@@ -25,37 +38,40 @@ impl Pages {
                 HeaderValue::from_static("nosniff"),
             );
         Self {
-            sale: Arc::new(response(pages::sale(sale)).into()),
-            ticket: Arc::new(response(pages::ticket(sale)).into()),
             openapi: Arc::new(openapi.into()),
+            prepared: RefCell::default(),
         }
+    }
+
+    /// The page of this path, if there is one; for whoever has it already, only that it is still the same.
+    pub(super) fn answer(&self, published: &Published, path: &str, request: &Request<'_>) -> Option<Reply> {
+        let mut prepared = self.prepared.borrow_mut();
+        if !published.is(&prepared.of) {
+            *prepared = PreparedPages::of(published.load());
+        }
+        let (page, one) = (prepared.by_path.get(path)?, prepared.of.page(path)?);
+        one.hit();
+        let known = request
+            .headers
+            .get("if-none-match")
+            .is_some_and(|tags| one.is_known(tags));
+        let answer = if known { &page.not_modified } else { &page.whole };
+        Some(answer.clone().into())
     }
 }
 
-/// The answer with a page, with the headers that keep it to itself.
-#[must_use]
-pub fn response(page: Page) -> Response {
-    let mut response = Response::new(StatusCode::OK);
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "public, max-age=60"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
-    ] {
-        response = response.header(name, HeaderValue::from_static(value));
+impl PreparedPages {
+    fn of(served: Arc<Served>) -> Self {
+        let prepared = |page: &One| PreparedPage {
+            whole: Arc::new(page.response.clone().into()),
+            not_modified: Arc::new(page.not_modified.clone().into()),
+        };
+        let by_path = served
+            .pages()
+            .map(|(path, page)| (path.to_owned(), prepared(page)));
+        Self {
+            by_path: by_path.collect(),
+            of: served,
+        }
     }
-    // Only Base64 and constants, so it is always a valid header value.
-    if let Ok(policy) = HeaderValue::from_str(&page.content_security_policy) {
-        response = response.header(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    response.body(page.html.into_bytes())
 }

@@ -12,8 +12,8 @@ pub(super) enum Route<'a> {
     Registrations(&'a str),
     Time,
     PaymentCallback,
-    SalePage,
-    TicketPage,
+    /// A page, with its whole path.
+    Page(&'a str),
     OpenApi,
     DevPay(&'a str),
     Unknown,
@@ -43,11 +43,13 @@ impl<'a> Route<'a> {
                 Self::DevPay(ticket)
             };
         }
+        if path.starts_with("/pages/") {
+            return Self::Page(path);
+        }
         match path {
             "/v1/time" => Self::Time,
             "/v1/payments/callback" => Self::PaymentCallback,
-            "/" => Self::SalePage,
-            "/ticket" => Self::TicketPage,
+            "/" | "/ticket" => Self::Page(path),
             "/openapi.json" => Self::OpenApi,
             _ => Self::Unknown,
         }
@@ -75,7 +77,8 @@ mod tests {
         assert_eq!(Route::of("/v1/sales/a/purchases"), Route::Purchases("a"));
         assert_eq!(Route::of("/v1/sales/a"), Route::Sale("a"));
         assert_eq!(Route::of("/v1/tickets/t/events"), Route::TicketEvents("t"));
-        assert_eq!(Route::of("/ticket"), Route::TicketPage);
+        assert_eq!(Route::of("/ticket"), Route::Page("/ticket"));
+        assert_eq!(Route::of("/pages/logo.svg"), Route::Page("/pages/logo.svg"));
         for path in [
             "/v1/sales/",
             "/v1/sales/a/",

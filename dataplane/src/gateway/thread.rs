@@ -210,7 +210,7 @@ impl Thread {
         let limiter = |rate: Option<_>, sets| rate.map(|rate| Limiter::new(rate, sets));
         let bad = limiter(limits.bad_tokens_per_address, ADDRESS_SETS / 16);
         Self {
-            answers: Answers::new(&all.shared),
+            answers: Answers::new(),
             funnel: RefCell::new(Funnel::new(
                 index,
                 all.port.clone(),
@@ -253,8 +253,7 @@ impl Thread {
             Route::Registrations(sale) => self.register(sale, request, arrival),
             Route::Time => Ok(time(arrival.ms)),
             Route::PaymentCallback => Ok(self.payment_callback(request, arrival)),
-            Route::SalePage => Ok(self.answers.pages.sale.clone().into()),
-            Route::TicketPage => Ok(self.answers.pages.ticket.clone().into()),
+            Route::Page(path) => self.page(path, request),
             Route::OpenApi => Ok(self.answers.pages.openapi.clone().into()),
             Route::DevPay(text) => self.dev_pay(text, request, arrival),
             Route::Unknown => Err(Problem::NotFound.into()),
@@ -356,6 +355,11 @@ impl Thread {
             ticket::json(held, standing, self.shared()),
         ))
         .into()
+    }
+
+    fn page(&self, path: &str, request: &Request<'_>) -> Result<Reply, NotKnown> {
+        let page = self.answers.pages.answer(&self.shared().pages, path, request);
+        Ok(page.ok_or(Problem::NotFound)?)
     }
 
     fn sale(&self, name: &str, arrival: &Arrival) -> Result<Reply, NotKnown> {

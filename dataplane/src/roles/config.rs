@@ -57,6 +57,9 @@ pub struct GatewayConfig {
     /// Where the shop's keys are, instead of what the sale says.
     #[serde(default)]
     pub jwks: Option<String>,
+    /// A directory with the shop's own pages, read anew when they change; one that isn't there has none.
+    #[serde(default)]
+    pub pages: Option<PathBuf>,
     /// For development: believe the header X-Buyer-Id of whoever connects from this machine, and let buyers pay
     /// without a payment provider.
     #[serde(default)]

@@ -10,6 +10,7 @@ use crate::desk::Desk;
 use crate::gateway::{Gateway, GatewayOptions, Gateways, Secret};
 use crate::host::{HostReply, Message, Port};
 use crate::link::{DeskLink, Dial, Figures, Known, LinkKey, Role, ShardsLink, keep};
+use crate::pages;
 use crate::sale::Sale;
 use crate::shards::{Callers, Gate, Wanted};
 use crate::shared::Shared;
@@ -66,6 +67,9 @@ async fn run(told: &Told<GatewayConfig>, ready_file: Option<&Path>) -> Result<()
     let shared = Arc::new(Shared::new(sale));
     let heard = Heard::default_for(&shared);
     spawn_local(switches::keep(Arc::downgrade(&shared)));
+    if let Some(dir) = &config.pages {
+        spawn_local(pages::keep(Arc::downgrade(&shared), dir.clone()));
+    }
     let stats = Arc::new(server.stats());
     let admin = Admin::start(Arc::clone(&shared), Some(stats));
     let of = heard.clone();

@@ -34,6 +34,8 @@ pub(crate) struct Cluster {
     /// Ends and starts programs beside the cluster.
     pub(crate) server: std::path::PathBuf,
     pub(crate) image: String,
+    /// Certificate and key of the shop, as PEM.
+    pub(crate) shop: (std::path::PathBuf, std::path::PathBuf),
 }
 
 impl Cluster {
@@ -70,6 +72,7 @@ impl Cluster {
             kubectl: kubectl.to_owned(),
             server: server.to_owned(),
             image: image.to_owned(),
+            shop: (folder.join("pki/shop.crt"), folder.join("pki/shop.key")),
         })
     }
 

@@ -10,6 +10,7 @@ mod left;
 mod proxy;
 mod scenarios;
 mod server;
+mod shop;
 mod stage;
 mod wait;
 

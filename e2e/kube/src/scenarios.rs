@@ -5,6 +5,7 @@ mod examples;
 mod idle;
 mod kills;
 mod manners;
+mod pages;
 mod restarts;
 mod sale;
 mod secrets;
@@ -42,6 +43,8 @@ scenarios! {
         "the operator is killed and upgraded while 2,000 buyers a second come: no pod changes, no purchase fails";
     "switches" => switches::play,
         "a switch reaches every gateway within a second, with Redis and Pulsar down too, and ends by itself";
+    "pages" => pages::play,
+        "buyers see the shop's own pages, the CDN is told in order when they change, and the shop how the sale ended";
     "kills" => kills::play,
         "the operator is killed at every call that it makes: stock is loaded once, nothing is orphaned";
     "many" => idle::many,

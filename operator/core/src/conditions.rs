@@ -7,6 +7,7 @@ mod summary;
 use crate::api::{Condition, ConditionStatus, Timestamp, set_condition};
 use crate::gates::Stand;
 use crate::lifecycle::State;
+use crate::pages;
 use crate::pinning::Pinning;
 use crate::tell;
 use crate::time::timestamp;
@@ -76,6 +77,7 @@ pub(crate) fn conditions(view: &View<'_>, facts: &Facts<'_>) -> Vec<Condition> {
             format!("operator {version} would make this sale's pods otherwise; they stay as they are until the sale is over"),
         ));
     }
+    all.extend(pages::condition(view, facts.status.pages.as_ref()));
     all.extend(tell::condition(view, facts.status.settlement.as_ref()));
     let blocked = teardown_blocked(view, facts);
     let stalled = stalled(view, facts, blocked.as_ref());

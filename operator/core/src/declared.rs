@@ -165,6 +165,11 @@ fn written_out(mut spec: FlashSaleSpec, complete: &EffectiveSale) -> FlashSaleSp
     spec.switches = None;
     spec.cancellation = None;
     spec.teardown = None;
+    // Gateways mount a copy of the pages, and the operator calls the CDN.
+    if let Some(entry) = &mut spec.entry {
+        entry.pages_config_map_ref = None;
+        entry.cdn_purge = None;
+    }
     if let Some(EffectiveBuyers::Jwt {
         jwks: JwksSource::ConfigMap(reference),
         ..

@@ -2,6 +2,7 @@
 
 use crate::api::{Gate, GateStatus, LoadState};
 use crate::observed::{Answer, Kind, Reference};
+use crate::pages;
 use crate::policy::CLOCK_OFF_MAX;
 use crate::render;
 use crate::time::{Millis, timestamp};
@@ -27,7 +28,7 @@ pub(crate) struct Red {
     pub(crate) message: String,
 }
 
-fn pending(reason: &'static str, message: impl Into<String>) -> Option<Red> {
+pub(crate) fn pending(reason: &'static str, message: impl Into<String>) -> Option<Red> {
     Some(Red {
         is_pending: true,
         reason,
@@ -35,7 +36,7 @@ fn pending(reason: &'static str, message: impl Into<String>) -> Option<Red> {
     })
 }
 
-fn failed(reason: &'static str, message: impl Into<String>) -> Option<Red> {
+pub(crate) fn failed(reason: &'static str, message: impl Into<String>) -> Option<Red> {
     Some(Red {
         is_pending: false,
         reason,
@@ -69,7 +70,7 @@ pub(crate) fn gates(view: &View<'_>) -> Vec<Stand> {
         all.push(blocking("DrillPassed", drill(view, age_max)));
     }
     all.push(advisory("EntryReachable", entry(view)));
-    all.push(advisory("PagesPublished", pages(view)));
+    all.push(advisory("PagesPublished", pages::gate(view)));
     all.push(advisory("SpareRoomReady", spare_room(view)));
     all
 }
@@ -109,14 +110,10 @@ pub(crate) fn listed(gates: &[Stand], due: Millis) -> Vec<Gate> {
 
 fn credentials(view: &View<'_>) -> Option<Red> {
     let namespace = &view.names.namespace;
-    let pages = view
-        .spec
-        .entry
-        .as_ref()
-        .and_then(|entry| entry.pages_config_map_ref.as_ref());
+    let pages = pages::own(view);
     for ((kind, name), found) in &view.seen.references {
         // Pages have a gate of their own, which stops nobody.
-        let is_pages = *kind == Kind::ConfigMap && pages.is_some_and(|pages| pages.name == *name);
+        let is_pages = *kind == Kind::ConfigMap && pages == Some(name);
         if *found == Reference::Missing && !is_pages {
             let what = format!("{kind} {namespace}/{name}, which the sale names, isn't there: create it");
             return failed("SecretMissing", what);
@@ -147,7 +144,7 @@ fn missing_key(view: &View<'_>) -> Option<(String, String)> {
     let own = basis.sized.declared.effective.callback_secret.as_ref()?;
     let key = own.key.as_deref().unwrap_or(render::CALLBACK_KEY);
     match view.seen.references.get(&(Kind::Secret, own.name.clone()))? {
-        Reference::There { keys } if keys.iter().all(|found| found != key) => {
+        Reference::There { keys, .. } if keys.iter().all(|found| found != key) => {
             Some((own.name.clone(), key.to_owned()))
         }
         Reference::There { .. } | Reference::Missing => None,
@@ -356,24 +353,6 @@ fn entry(view: &View<'_>) -> Option<Red> {
         None => pending(
             "Unknown",
             format!("nobody has said yet whether {kind} {name} is accepted"),
-        ),
-    }
-}
-
-fn pages(view: &View<'_>) -> Option<Red> {
-    let own = view
-        .spec
-        .entry
-        .as_ref()
-        .and_then(|entry| entry.pages_config_map_ref.as_ref())?;
-    match view.seen.references.get(&(Kind::ConfigMap, own.name.clone())) {
-        Some(Reference::There { .. }) => None,
-        _ => failed(
-            "PagesMissing",
-            format!(
-                "ConfigMap {} with the sale's pages isn't there; the built-in ones are shown",
-                own.name
-            ),
         ),
     }
 }

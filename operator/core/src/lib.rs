@@ -26,6 +26,7 @@ pub mod minted;
 pub mod names;
 pub mod observed;
 pub mod outcome;
+mod pages;
 pub mod pinned;
 mod pinning;
 mod plan;

@@ -66,6 +66,12 @@ impl Names {
         self.child("run")
     }
 
+    /// The ConfigMap with the shop's own pages, which gateways mount.
+    #[must_use]
+    pub fn pages(&self) -> String {
+        self.child("pages")
+    }
+
     /// A revision of the pinned templates, from 1; the first one owns all other objects.
     #[must_use]
     pub fn revision(&self, number: i64) -> String {

@@ -6,7 +6,7 @@ mod world;
 pub use children::{Child, Kind, PodSeen, Replicas, RevisionSeen, Trouble};
 pub use world::{
     Answer, Audit, ClockOffset, Closing, DataPhase, DatabaseSeen, DatabaseState, Databases, Figures,
-    LogState, Predecessor, ShardFigures, World,
+    LogState, PagesServed, Predecessor, Purged, ShardFigures, World,
 };
 
 use crate::api::{FlashSale, FlashSaleClass, FlashSaleSwitch};
@@ -66,10 +66,12 @@ pub struct NamespaceSeen {
 pub enum Reference {
     /// It isn't there.
     Missing,
-    /// It is there, with these keys.
+    /// It is there.
     There {
         /// The keys that it holds.
         keys: Vec<String>,
+        /// Of a ConfigMap: the digest of what it holds, as gateways reckon it of their pages.
+        version: String,
     },
 }
 

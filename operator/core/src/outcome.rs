@@ -73,6 +73,22 @@ pub enum Step {
     Audit,
     /// Apply the report, which stays when the sale goes.
     WriteReport(Rendered),
+    /// Copy the shop's pages to where gateways mount them: apply the object with the data of the ConfigMap `from`, which
+    /// has the digest that is the object's hash, or another one by now.
+    PublishPages {
+        /// The ConfigMap's name.
+        from: String,
+        /// The object, without data.
+        into: Rendered,
+    },
+    /// Tell the CDN of pages that have changed, one call after the other, up to the first that isn't taken: that isn't a
+    /// failure of the step. How far it came comes back in [`World::purge`](crate::observed::World::purge).
+    PurgeCdn {
+        /// The digest of the pages.
+        version: String,
+        /// A call for each path that wasn't dropped yet, in order.
+        calls: Vec<(String, ShopCall)>,
+    },
     /// Tell the shop how the sale ended. That it has taken it comes back in [`World::told`](crate::observed::World::told).
     TellShop(ShopCall),
     /// Revoke the sale's token and remove its topics and its namespace of the order log.
@@ -110,6 +126,8 @@ impl fmt::Display for Step {
             Self::CloseFromLog => write!(f, "close the sale from its log"),
             Self::Audit => write!(f, "audit"),
             Self::WriteReport(object) => write!(f, "write the report {object}"),
+            Self::PublishPages { from, .. } => write!(f, "publish the pages of ConfigMap {from}"),
+            Self::PurgeCdn { version, .. } => write!(f, "tell the CDN of pages {version}"),
             Self::TellShop(_) => write!(f, "tell the shop"),
             Self::TearDownLog => write!(f, "tear down the order log"),
             Self::LeaveDatabase {
@@ -139,6 +157,8 @@ pub struct ShopCall {
     pub secret: (String, String),
     /// The same each time that the call is repeated.
     pub id: String,
+    /// What it is about, in one word.
+    pub event: &'static str,
     /// JSON.
     pub body: String,
 }

@@ -8,6 +8,7 @@ use crate::gates::{self, Stand};
 use crate::lifecycle::{Effect, State};
 use crate::observed::{Kind, Observed};
 use crate::outcome::{Plan, Step};
+use crate::pages;
 use crate::pinned::finished;
 use crate::pinning::{Pinning, cancellation, pinning};
 use crate::policy::READY_BEFORE;
@@ -83,6 +84,7 @@ fn steps(view: &View<'_>, state: State, effects: &[Effect], pinning: &Pinning) -
         return steps;
     }
     let mut steps = work(view, state, effects, pinning);
+    steps.extend(pages::purge(view));
     steps.extend(report_step(view));
     steps.extend(tell::step(view));
     steps
@@ -158,6 +160,7 @@ fn look_again(view: &View<'_>, state: State, gates: &[Stand], steps: &[Step]) ->
         switches::next_expiry(&view.seen.switches, view.now),
     ];
     let next = times.into_iter().flatten().filter(|time| *time > view.now).min();
+    let next = next.into_iter().chain(pages::next_look(view)).min();
     next.map_or(SELDOM, |next| {
         Duration::from_millis(next - view.now).clamp(Duration::from_millis(50), SELDOM)
     })

@@ -10,6 +10,7 @@ use crate::figures;
 use crate::gates::{self, Stand};
 use crate::lifecycle::State;
 use crate::observed::{Answer, Audit, Kind};
+use crate::pages;
 use crate::pinning::Pinning;
 use crate::render;
 use crate::switches;
@@ -56,6 +57,7 @@ pub(crate) fn status(view: &View<'_>, state: State, gates: &[Stand], pinning: &P
     if let (Some(settlement), Answer::Told { at, .. }) = (&mut status.settlement, &view.seen.world.told) {
         settlement.told_time = settlement.told_time.or_else(|| Some(timestamp(*at)));
     }
+    status.pages = pages::status(view);
     let conditions = conditions::conditions(
         view,
         &Facts {

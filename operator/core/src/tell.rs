@@ -34,8 +34,9 @@ pub(crate) fn step(view: &View<'_>) -> Option<Step> {
     Some(Step::TellShop(ShopCall {
         url: webhook.url.clone(),
         timeout: Duration::from_millis(webhook.timeout.millis()),
-        secret: secret(view, sale),
+        secret: signed_with(view, sale),
         id: settled.message_id(),
+        event: "settled",
         body: json!(settled).to_string(),
     }))
 }
@@ -93,8 +94,8 @@ fn due<'a>(view: &'a View<'_>) -> Option<(&'a EffectiveSale, &'a EffectiveWebhoo
     (settlement.audit_ok == Some(true)).then_some((sale, webhook, settlement))
 }
 
-/// The Secret that signs the call, and its key: the one that signs payment callbacks.
-fn secret(view: &View<'_>, sale: &EffectiveSale) -> (String, String) {
+/// The Secret that signs calls to the shop, and its key: the one that signs payment callbacks.
+pub(crate) fn signed_with(view: &View<'_>, sale: &EffectiveSale) -> (String, String) {
     match &sale.callback_secret {
         Some(own) => (
             own.name.clone(),

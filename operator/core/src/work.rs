@@ -5,6 +5,7 @@ use crate::failure::FailureKind;
 use crate::lifecycle::{Effect, State};
 use crate::observed::{Answer, DataPhase, Kind};
 use crate::outcome::{Rendered, Step};
+use crate::pages;
 use crate::pinned::{self, Owner, Pin};
 use crate::pinning::{Pinning, is_over};
 use crate::render::{self, Component};
@@ -48,6 +49,8 @@ pub(crate) fn work(view: &View<'_>, state: State, effects: &[Effect], pinning: &
         view.child(template.kind, &template.name).is_some() || is_worker(view, template.kind, &template.name)
     });
     steps.extend(secrets.into_iter().map(|(_, step)| step));
+    // Before the gateways, so that their pods have the pages from the start.
+    steps.extend(pages::publish(view, owner));
     let parts = parts(view, state, objects);
     // The first pods shouldn't start before what they need; but nothing that is down keeps a running sale from being mended.
     if is_made {
@@ -251,8 +254,12 @@ fn unwanted(view: &View<'_>, pin: &Pin) -> Vec<Step> {
         .map(|template| (template.kind, template.name.as_str()))
         .collect();
     let kept = [Kind::Secret, Kind::PersistentVolumeClaim];
+    let pages = view.names.pages();
     let each = view.seen.children.iter().filter(|child| {
-        !child.deleting && !kept.contains(&child.kind) && !wanted.contains(&(child.kind, child.name.as_str()))
+        !child.deleting
+            && !kept.contains(&child.kind)
+            && child.name != pages
+            && !wanted.contains(&(child.kind, child.name.as_str()))
     });
     each.map(|child| Step::Delete {
         kind: child.kind,

@@ -29,7 +29,7 @@ pub(super) fn seen(pod: &Pod) -> PodSeen {
 }
 
 /// Whether a pod is ready.
-fn is_ready(pod: &Pod) -> bool {
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod
         .status
         .iter()

@@ -4,6 +4,7 @@ use super::{level, phase};
 use crate::hand::CallError;
 use crate::memory::{Memory, Named};
 use crate::operator::Operator;
+use flashsale_dataplane::pages;
 use flashsale_operator_core::api::{FlashSale, LockLevel, Phase};
 use flashsale_operator_core::observed::{Kind, Reference};
 use k8s_openapi::api::authorization::v1::{
@@ -13,6 +14,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How old the last look at a reference may be while a sale is made.
@@ -20,18 +22,25 @@ const MAKING: Duration = Duration::from_secs(20);
 /// The same while it waits for its time, or runs.
 const RESTING: Duration = Duration::from_secs(900);
 
+/// The same for pages, which may be changed at any time.
+const PAGES: Duration = Duration::from_secs(55);
+
 /// Looks again at what the sale names, where the last look is too old.
 pub(super) async fn refresh(operator: &Operator, memory: &mut Memory, sale: &FlashSale) {
     if matches!(phase(sale), Phase::Settled | Phase::Failed) {
         return;
     }
     let names = named(&serde_json::to_value(&sale.spec).unwrap_or_default());
+    let entry = sale.spec.entry.as_ref();
+    let pages = entry.and_then(|entry| entry.pages_config_map_ref.as_ref());
+    let pages = pages.map(|pages| &pages.name);
     memory.references.retain(|named, _| names.contains(named));
     let making =
         matches!(phase(sale), Phase::Provisioning | Phase::Warming) || level(sale) == LockLevel::Provisioned;
     for named in names {
         let known = memory.references.get(&named);
         let age_max = match known {
+            Some((_, Reference::There { .. })) if !making && pages == Some(&named.1) => PAGES,
             Some((_, Reference::There { .. })) if !making => RESTING,
             _ => MAKING,
         };
@@ -48,24 +57,36 @@ pub(super) async fn refresh(operator: &Operator, memory: &mut Memory, sale: &Fla
 
 async fn look(operator: &Operator, namespace: &str, (kind, name): &Named) -> Result<Reference, CallError> {
     let client = operator.hand.client.clone();
-    let keys: Option<Vec<String>> = if *kind == Kind::Secret {
+    let found = if *kind == Kind::Secret {
         let api: Api<Secret> = Api::namespaced(client, namespace);
         let found = operator.hand.read(api.get_opt(name)).await?;
-        found.map(|secret| secret.data.into_iter().flatten().map(|(key, _)| key).collect())
+        found.map(|secret| Reference::There {
+            keys: secret.data.into_iter().flatten().map(|(key, _)| key).collect(),
+            version: String::new(),
+        })
     } else {
         let api: Api<ConfigMap> = Api::namespaced(client, namespace);
         let found = operator.hand.read(api.get_opt(name)).await?;
-        found.map(|map| {
-            let binary = map.binary_data.into_iter().flatten().map(|(key, _)| key);
-            map.data
-                .into_iter()
-                .flatten()
-                .map(|(key, _)| key)
-                .chain(binary)
-                .collect()
+        found.map(|map| Reference::There {
+            keys: files(&map).into_keys().map(str::to_owned).collect(),
+            version: map_version(&map),
         })
     };
-    Ok(keys.map_or(Reference::Missing, |keys| Reference::There { keys }))
+    Ok(found.unwrap_or(Reference::Missing))
+}
+
+/// What a ConfigMap holds, as files.
+fn files(map: &ConfigMap) -> BTreeMap<&str, &[u8]> {
+    let text = map.data.iter().flatten();
+    let text = text.map(|(key, text)| (key.as_str(), text.as_bytes()));
+    let binary = map.binary_data.iter().flatten();
+    let binary = binary.map(|(key, bytes)| (key.as_str(), bytes.0.as_slice()));
+    text.chain(binary).collect()
+}
+
+/// The digest of what a ConfigMap holds, as gateways reckon that of the pages that they are given.
+pub(crate) fn map_version(map: &ConfigMap) -> String {
+    pages::version(files(map))
 }
 
 /// The Secrets and ConfigMaps that a spec names, wherever in it.

@@ -1,13 +1,14 @@
 //! What the sale's own processes say: the worker's figures, and everybody's clock.
 
 use super::World;
-use crate::observe::component;
+use crate::observe::{component, is_ready};
 use flashsale_operator_core::api::ItemFigures;
 use flashsale_operator_core::names::{ADMIN_PORT, Names};
-use flashsale_operator_core::observed::{ClockOffset, DataPhase, Figures, ShardFigures};
+use flashsale_operator_core::observed::{ClockOffset, DataPhase, Figures, PagesServed, ShardFigures};
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -68,6 +69,22 @@ struct LiveShard {
     applied: u64,
 }
 
+/// What of `pages.json` is read here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ListedPages {
+    version: String,
+    own: String,
+    pages: Vec<ListedPage>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ListedPage {
+    path: String,
+    hits: u64,
+}
+
 impl World {
     /// The worker's figures.
     pub(super) async fn figures(&self, names: &Names, domain: &str) -> Result<Figures, String> {
@@ -92,28 +109,73 @@ impl World {
         offsets
     }
 
+    /// What each gateway that is ready serves as pages.
+    ///
+    /// # Errors
+    /// One doesn't say: its name, and why.
+    pub(super) async fn pages(&self, pods: &[Arc<Pod>]) -> Result<Vec<PagesServed>, String> {
+        let asked = pods.iter().filter(|pod| {
+            component(&pod.metadata) == "gateway"
+                && is_ready(pod)
+                && pod.metadata.deletion_timestamp.is_none()
+        });
+        let asked = asked.filter_map(|pod| {
+            let address = pod.status.as_ref()?.pod_ip.clone()?;
+            Some((pod.metadata.name.clone()?, address))
+        });
+        let asked: Vec<_> = asked.take(CLOCKS_MAX).collect();
+        let answers = stream::iter(asked).map(|(name, address)| async move {
+            let listed: ListedPages = self.told(&host(&address), "pages.json").await?;
+            Ok(PagesServed {
+                gateway: name,
+                version: listed.version,
+                own: listed.own,
+                hits: listed
+                    .pages
+                    .into_iter()
+                    .map(|page| (page.path, page.hits))
+                    .collect(),
+            })
+        });
+        let answers: Vec<Result<PagesServed, String>> = answers.buffered(AT_ONCE).collect().await;
+        answers.into_iter().collect()
+    }
+
     async fn clock(&self, process: String, address: String) -> Option<ClockOffset> {
-        let host = if address.contains(':') {
-            format!("[{address}]")
-        } else {
-            address
-        };
         let before = now_ms();
-        let live = self.live(&host).await.ok().filter(|live| live.now_ms > 0)?;
+        let live = self
+            .live(&host(&address))
+            .await
+            .ok()
+            .filter(|live| live.now_ms > 0)?;
         let after = now_ms();
         Some(offset(process, (before, after), live.now_ms))
     }
 
     async fn live(&self, host: &str) -> Result<Live, String> {
-        let url = format!("http://{host}:{ADMIN_PORT}/live.json");
+        self.told(host, "live.json").await
+    }
+
+    /// A document of an admin port.
+    async fn told<T: DeserializeOwned>(&self, host: &str, document: &str) -> Result<T, String> {
+        let url = format!("http://{host}:{ADMIN_PORT}/{document}");
         let failed = |e: reqwest::Error| format!("{host}: {}", crate::error::chain(&e.without_url()));
         let answer = self.http.get(url).send().await.map_err(failed)?;
         let answer = answer.error_for_status().map_err(failed)?;
         let bytes = answer.bytes().await.map_err(failed)?;
         if bytes.len() > BYTES_MAX {
-            return Err(format!("{host}: live.json is larger than {BYTES_MAX} bytes"));
+            return Err(format!("{host}: {document} is larger than {BYTES_MAX} bytes"));
         }
-        serde_json::from_slice(&bytes).map_err(|e| format!("{host}: live.json can't be read: {e}"))
+        serde_json::from_slice(&bytes).map_err(|e| format!("{host}: {document} can't be read: {e}"))
+    }
+}
+
+/// An address as URLs have it.
+fn host(address: &str) -> String {
+    if address.contains(':') {
+        format!("[{address}]")
+    } else {
+        address.to_owned()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::api::LoadState;
 use crate::time::Millis;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What somebody answered, if they were asked and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,10 @@ pub struct World {
     pub audit: Answer<Audit>,
     /// How far closing the sale from its log has come; asked when [`CloseFromLog`](crate::Step::CloseFromLog) ran.
     pub closing: Answer<Closing>,
+    /// What each gateway that is ready serves as pages; asked where the sale has its own, or a CDN keeps copies.
+    pub pages: Answer<Vec<PagesServed>>,
+    /// How far the CDN was told; filled when [`PurgeCdn`](crate::Step::PurgeCdn) ran.
+    pub purge: Purged,
     /// Whether the shop has taken the report; asked when [`TellShop`](crate::Step::TellShop) ran.
     pub told: Answer<()>,
 }
@@ -72,6 +77,8 @@ impl World {
             clocks: Answer::NotAsked,
             audit: Answer::NotAsked,
             closing: Answer::NotAsked,
+            pages: Answer::NotAsked,
+            purge: Purged::default(),
             told: Answer::NotAsked,
         }
     }
@@ -198,6 +205,34 @@ pub struct ClockOffset {
     pub offset_ms: i64,
     /// How much of that may be the way there and back, in milliseconds.
     pub uncertain_ms: u64,
+}
+
+/// The pages of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PagesServed {
+    /// Which one: its pod's name.
+    pub gateway: String,
+    /// The digest of all pages.
+    pub version: String,
+    /// The digest of the shop's own files among them; empty if there are none.
+    pub own: String,
+    /// How often each path was asked for.
+    pub hits: BTreeMap<String, u64>,
+}
+
+/// How far a CDN was told that pages have changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Of which pages: the digest of all of them.
+    pub version: String,
+    /// The paths that it has dropped.
+    pub taken: BTreeSet<String>,
+    /// Since the last call that was taken, so many weren't.
+    pub refused: u32,
+    /// When it was called last.
+    pub at: Millis,
+    /// Why the last call wasn't taken, in one line.
+    pub error: Option<String>,
 }
 
 /// What an audit found.

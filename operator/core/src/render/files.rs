@@ -1,6 +1,6 @@
 //! The ConfigMap that every process mounts: the sale, and a file for each role (docs/roles.md).
 
-use super::pod::{JWKS, RUN, SECRETS, STATE};
+use super::pod::{JWKS, PAGES, RUN, SECRETS, STATE};
 use super::{Context, Template, template};
 use crate::api::EntryType;
 use crate::canonical::yaml;
@@ -102,6 +102,7 @@ fn gateway(context: &Context<'_>, room: &RoomSize) -> Value {
         "admin": admin(),
         "drain": format!("{DRAIN_SECONDS}s"),
         "room": room.name,
+        "pages": PAGES,
     });
     proxies(context, &mut file);
     if let Some((_, key)) = jwks(context) {

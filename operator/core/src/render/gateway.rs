@@ -1,7 +1,7 @@
 //! The gateways of a room. Their number isn't in here: it is set through `/scale`, so that applying changes none.
 
 use super::files::{DRAIN_SECONDS, gateway_file, jwks};
-use super::pod::{self, JWKS, Place, RUN, SECRETS};
+use super::pod::{self, JWKS, PAGES, Place, RUN, SECRETS};
 use super::{Component, Context, Template, selected, selector, template};
 use crate::names::BUYERS_PORT;
 use crate::observed::Kind;
@@ -64,12 +64,17 @@ fn pod_spec(context: &Context<'_>, room: &RoomSize) -> PodSpec {
         .ports
         .get_or_insert_default()
         .push(pod::port("buyers", BUYERS_PORT));
-    let mut mounts = vec![pod::mount("run", RUN), pod::mount("secrets", SECRETS)];
+    let mut mounts = vec![
+        pod::mount("run", RUN),
+        pod::mount("secrets", SECRETS),
+        pod::mount("pages", PAGES),
+    ];
     let mut files = context.signing_files(&["link", "tickets"]);
     files.push(context.payment_file());
     let mut volumes = vec![
         pod::config_map("run", &context.names.run()),
         pod::secret_files(&files),
+        pod::optional_config_map("pages", &context.names.pages()),
     ];
     if let Some((map, _)) = jwks(context) {
         mounts.push(pod::mount("jwks", JWKS));

@@ -24,6 +24,8 @@ pub(super) const RUN: &str = "/etc/flashsale/run";
 pub(super) const SECRETS: &str = "/etc/flashsale/secrets";
 /// The folder with the keys of the shop's tokens, where a ConfigMap has them.
 pub(super) const JWKS: &str = "/etc/flashsale/jwks";
+/// The folder with the shop's own pages.
+pub(super) const PAGES: &str = "/etc/flashsale/pages";
 /// A folder of the pod's own, gone with it.
 pub(super) const STATE: &str = "/var/lib/flashsale";
 
@@ -249,6 +251,15 @@ pub(super) fn config_map(name: &str, map: &str) -> Volume {
         }),
         ..Volume::default()
     }
+}
+
+/// A ConfigMap that may be missing, or come later.
+pub(super) fn optional_config_map(name: &str, map: &str) -> Volume {
+    let mut volume = config_map(name, map);
+    if let Some(map) = &mut volume.config_map {
+        map.optional = Some(true);
+    }
+    volume
 }
 
 /// Keys of Secrets as files below [`SECRETS`]: (Secret, key, path).

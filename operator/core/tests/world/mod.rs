@@ -17,7 +17,7 @@ mod steps;
 pub use classes::{class, class_with, sale, settings, two_rooms, with};
 
 use flashsale_operator_core::api::{FlashSale, FlashSaleClass, FlashSaleStatus, LoadState, LockLevel, Phase};
-use flashsale_operator_core::observed::{Answer, Audit, Closing, Kind, RevisionSeen, Settings};
+use flashsale_operator_core::observed::{Answer, Audit, Closing, Kind, Purged, RevisionSeen, Settings};
 use flashsale_operator_core::{EventNote, Failure, FailureKind, Millis, Plan, plan};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -51,6 +51,7 @@ pub struct Broken {
     pub database: bool,
     pub worker: bool,
     pub shop: bool,
+    pub cdn: bool,
     pub pods: bool,
     pub clock_ms: i64,
 }
@@ -82,6 +83,13 @@ pub struct World {
     pub findings: Vec<String>,
     pub closing: Answer<Closing>,
     pub told: Answer<()>,
+    /// The digest of the shop's pages.
+    pub shop_pages: String,
+    /// What a gateway still serves that has them later.
+    pub late_pages: Option<String>,
+    pub purge: Purged,
+    /// The paths that the CDN was told of, in order.
+    pub dropped: Vec<String>,
     pub predecessor: Option<String>,
     pub broken: Broken,
     /// Since when log and databases don't answer, as an operator that keeps running remembers it.
@@ -130,6 +138,10 @@ impl World {
             findings: Vec::new(),
             closing: Answer::NotAsked,
             told: Answer::NotAsked,
+            shop_pages: "one".to_owned(),
+            late_pages: None,
+            purge: Purged::default(),
+            dropped: Vec::new(),
             predecessor: None,
             broken: Broken::default(),
             away: Away::default(),

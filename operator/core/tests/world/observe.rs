@@ -4,7 +4,7 @@ use super::World;
 use flashsale_operator_core::minted::Minted;
 use flashsale_operator_core::observed::{
     Answer, Child, ClockOffset, DatabaseSeen, DatabaseState, Databases, Kind, LogState, NamespaceSeen,
-    Observed, Others, PodSeen, Predecessor, Reference, Replicas, World as Answers,
+    Observed, Others, PagesServed, PodSeen, Predecessor, Reference, Replicas, World as Answers,
 };
 use flashsale_operator_core::references;
 
@@ -18,7 +18,12 @@ impl World {
         };
         let references = references(&sale, &self.classes[0].spec).into_iter();
         let there = Reference::There {
-            keys: vec!["secret".to_owned(), "jwks.json".to_owned()],
+            keys: vec![
+                "secret".to_owned(),
+                "jwks.json".to_owned(),
+                "sale.html".to_owned(),
+            ],
+            version: self.shop_pages.clone(),
         };
         Observed {
             namespace,
@@ -140,7 +145,42 @@ impl World {
             },
             audit: self.audit.clone(),
             closing: self.closing.clone(),
+            pages: self.gateways_pages(),
+            purge: self.purge.clone(),
             told: self.told.clone(),
+        }
+    }
+}
+
+/// What two gateways serve; the second one gets new pages later.
+impl World {
+    fn gateways_pages(&self) -> Answer<Vec<PagesServed>> {
+        let ready = self.objects.iter().any(|((kind, name), object)| {
+            *kind == Kind::Deployment && name.contains("-gateway-") && object.ready > 0
+        });
+        let copy = self
+            .objects
+            .get(&(Kind::ConfigMap, "phone-launch-pages".to_owned()));
+        let newest = copy.and_then(|copy| copy.hash.clone()).unwrap_or_default();
+        let one = |name: &str, own: &str, hits: u64| PagesServed {
+            gateway: name.to_owned(),
+            version: format!("all-{own}"),
+            own: own.to_owned(),
+            hits: [
+                ("/".to_owned(), hits),
+                ("/ticket".to_owned(), 3 * hits),
+                ("/pages/logo.svg".to_owned(), hits),
+            ]
+            .into(),
+        };
+        let late = self.late_pages.as_ref().unwrap_or(&newest);
+        Answer::Told {
+            at: self.now,
+            value: if ready {
+                vec![one("gateway-1", &newest, 5), one("gateway-2", late, 7)]
+            } else {
+                Vec::new()
+            },
         }
     }
 }

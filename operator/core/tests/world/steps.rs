@@ -2,7 +2,7 @@
 
 use super::{Object, World};
 use flashsale_operator_core::api::{FINALIZER, LoadState, LockLevel};
-use flashsale_operator_core::observed::{Answer, Audit, Closing, DataPhase, Kind, RevisionSeen};
+use flashsale_operator_core::observed::{Answer, Audit, Closing, DataPhase, Kind, Purged, RevisionSeen};
 use flashsale_operator_core::outcome::Rendered;
 use flashsale_operator_core::{FailureKind, Step};
 use serde_json::Value;
@@ -110,6 +110,38 @@ impl World {
                 let old = self.objects.get(&(object.kind, object.name.clone()));
                 if old.is_none_or(|old| old.hash.as_deref() != Some(object.hash.as_str())) {
                     self.apply(object);
+                }
+            }
+            Step::PublishPages { from, into } => {
+                assert_eq!(
+                    (from.as_str(), into.hash.as_str()),
+                    ("pages", self.shop_pages.as_str())
+                );
+                assert!(
+                    into.object["data"].is_null(),
+                    "the data is read when it is copied"
+                );
+                self.apply(into);
+            }
+            Step::PurgeCdn { version, calls } => {
+                if self.purge.version != *version {
+                    self.purge = Purged {
+                        version: version.clone(),
+                        ..Purged::default()
+                    };
+                }
+                self.purge.at = self.now;
+                for (path, call) in calls {
+                    let signs = (Kind::Secret, call.secret.0.clone());
+                    assert!(self.objects.contains_key(&signs), "what signs the call is there");
+                    if self.broken.cdn && !self.purge.taken.is_empty() {
+                        self.purge.refused += 1;
+                        self.purge.error = Some("it answered 503 Service Unavailable".to_owned());
+                        return Ok(());
+                    }
+                    self.purge.taken.insert(path.clone());
+                    self.dropped.push(path.clone());
+                    (self.purge.refused, self.purge.error) = (0, None);
                 }
             }
             Step::TellShop(_) if self.broken.shop => {
