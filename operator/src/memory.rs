@@ -4,7 +4,7 @@ use crate::drift::Reverts;
 use flashsale_operator_core::Millis;
 use flashsale_operator_core::observed::{
     Answer, Audit, Child, ClockOffset, Closing, Databases, Figures, Kind, LogState, PagesServed, Purged,
-    Reference,
+    Reference, Setback,
 };
 use flashsale_operator_core::{Failure, FailureKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -89,6 +89,8 @@ pub(crate) struct Memory {
     pub(crate) closing: Asked<Closing>,
     /// What gateways serve as pages.
     pub(crate) pages: Asked<Vec<PagesServed>>,
+    /// Why the shop's pages can't be published.
+    pub(crate) publishing: Option<Setback>,
     /// How far the CDN was told.
     pub(crate) purge: Purged,
     /// Whether the shop has taken the report.

@@ -9,7 +9,7 @@ mod unwatched;
 pub(crate) use children::{applied, child, is_pin, now};
 pub(crate) use others::{class_of, created, is_over};
 pub(crate) use pods::is_ready;
-pub(crate) use references::map_version;
+pub(crate) use references::map_seen;
 
 use crate::cache::{Key, label};
 use crate::memory::Memory;
@@ -94,6 +94,7 @@ pub(crate) async fn observe(
             audit: memory.audit.answer.clone(),
             closing: memory.closing.answer.clone(),
             pages: memory.pages.answer.clone(),
+            publishing: memory.publishing.clone(),
             purge: memory.purge.clone(),
             told: memory.told.answer.clone(),
         },

@@ -6,7 +6,7 @@ mod world;
 pub use children::{Child, Kind, PodSeen, Replicas, RevisionSeen, Trouble};
 pub use world::{
     Answer, Audit, ClockOffset, Closing, DataPhase, DatabaseSeen, DatabaseState, Databases, Figures,
-    LogState, PagesServed, Predecessor, Purged, ShardFigures, World,
+    LogState, PagesServed, Predecessor, Purged, Setback, ShardFigures, World,
 };
 
 use crate::api::{FlashSale, FlashSaleClass, FlashSaleSwitch};

@@ -74,7 +74,8 @@ pub enum Step {
     /// Apply the report, which stays when the sale goes.
     WriteReport(Rendered),
     /// Copy the shop's pages to where gateways mount them: apply the object with the data of the ConfigMap `from`, which
-    /// has the digest that is the object's hash, or another one by now.
+    /// has the digest that is the object's hash, or another one by now. That it can't be done isn't a failure of the step:
+    /// it comes back in [`World::publishing`](crate::observed::World::publishing).
     PublishPages {
         /// The ConfigMap's name.
         from: String,

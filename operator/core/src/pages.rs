@@ -3,10 +3,10 @@
 use crate::api::{ConditionStatus, HASH_ANNOTATION, PagesStatus, Phase};
 use crate::conditions::Said;
 use crate::gates::{Red, failed, pending};
-use crate::observed::{Kind, PagesServed, Reference};
+use crate::observed::{Kind, PagesServed, Reference, Setback};
 use crate::outcome::{Rendered, ShopCall, Step};
 use crate::pinned::{self, Owner};
-use crate::render::{self, sale_labels};
+use crate::render;
 use crate::tell;
 use crate::time::Millis;
 use crate::view::View;
@@ -21,7 +21,7 @@ const PLACES: [&str; 2] = ["sale.html", "ticket.html"];
 const LOOK: Millis = 60_000;
 /// The same while gateways don't all serve the newest.
 const LOOK_SOON: Millis = 5_000;
-/// How long a CDN that didn't take a call is left alone at first; each time twice as long, up to the longest.
+/// How long what didn't work is left alone at first; each time twice as long, up to the longest.
 const RETRY_AFTER: Millis = 2_000;
 const RETRY_AFTER_MAX: Millis = 60_000;
 
@@ -49,7 +49,7 @@ pub(crate) fn publish(view: &View<'_>, owner: &Owner) -> Option<Step> {
         return None;
     };
     let is_there = copy.is_some_and(|copy| !copy.deleting && copy.hash.as_ref() == Some(version));
-    if is_there || version.is_empty() {
+    if is_there || version.is_empty() || view.now < retry_at(view.seen.world.publishing.as_ref()) {
         return None;
     }
     let object = json!({
@@ -58,7 +58,7 @@ pub(crate) fn publish(view: &View<'_>, owner: &Owner) -> Option<Step> {
         "metadata": {
             "name": name,
             "namespace": view.names.namespace,
-            "labels": sale_labels(&view.names),
+            "labels": render::labels(&view.names, None),
             "annotations": {HASH_ANNOTATION: version},
         },
     });
@@ -102,6 +102,9 @@ pub(crate) fn gate(view: &View<'_>) -> Option<Red> {
                 format!("ConfigMap {namespace}/{own} isn't read yet"),
             );
         }
+    }
+    if let Some(setback) = &view.seen.world.publishing {
+        return failed("NotPublished", setback.error.clone());
     }
     if served(view).is_some() {
         return None;
@@ -179,7 +182,7 @@ pub(crate) fn purge(view: &View<'_>) -> Option<Step> {
         .pages
         .as_ref()
         .and_then(|old| old.purged_version.as_deref());
-    if told == Some(version) || view.now < retry_at(view, version) {
+    if told == Some(version) || view.now < purge_at(view, version) {
         return None;
     }
     let base = entry_url(view)?;
@@ -214,13 +217,16 @@ fn entry_url(view: &View<'_>) -> Option<String> {
 }
 
 /// When the CDN may be called again.
-fn retry_at(view: &View<'_>, version: &str) -> Millis {
+fn purge_at(view: &View<'_>, version: &str) -> Millis {
     let purge = &view.seen.world.purge;
-    if purge.version != version || purge.refused == 0 {
-        return 0;
-    }
-    let wait = RETRY_AFTER.saturating_mul(1 << (purge.refused - 1).min(16));
-    purge.at.saturating_add(wait.min(RETRY_AFTER_MAX))
+    retry_at(purge.refused.as_ref().filter(|_| purge.version == version))
+}
+
+fn retry_at(setback: Option<&Setback>) -> Millis {
+    setback.map_or(0, |setback| {
+        let wait = RETRY_AFTER.saturating_mul(1 << setback.times.saturating_sub(1).min(16));
+        setback.at.saturating_add(wait.min(RETRY_AFTER_MAX))
+    })
 }
 
 /// What the status says of pages, where there is anything to say.
@@ -250,7 +256,7 @@ pub(crate) fn condition(view: &View<'_>, status: Option<&PagesStatus>) -> Option
     let status = status?;
     let purge = &view.seen.world.purge;
     let url = &webhook.url;
-    Some(match (&status.version, &purge.error) {
+    Some(match (&status.version, &purge.refused) {
         (Some(version), _) if status.purged_version.as_ref() == Some(version) => says(
             ConditionStatus::True,
             "Purged",
@@ -263,10 +269,13 @@ pub(crate) fn condition(view: &View<'_>, status: Option<&PagesStatus>) -> Option
                 "{url} wasn't told of all pages before the sale was over; copies are fetched anew by themselves after a minute"
             ),
         ),
-        (Some(version), Some(error)) if purge.version == *version => says(
+        (Some(version), Some(setback)) if purge.version == *version => says(
             ConditionStatus::False,
             "Refused",
-            format!("{url}: {error}; it is tried again, until then edges may show old pages for a minute"),
+            format!(
+                "{url}: {}; it is tried again, until then edges may show old pages for a minute",
+                setback.error
+            ),
         ),
         _ => says(
             ConditionStatus::False,
@@ -285,7 +294,7 @@ pub(crate) fn next_look(view: &View<'_>) -> Option<Millis> {
     let Some((version, _)) = served(view) else {
         return Some(now.saturating_add(LOOK_SOON));
     };
-    let retry = retry_at(view, version);
+    let retry = purge_at(view, version);
     let is_waiting = retry > now && webhook(view).is_some();
     Some(if is_waiting {
         retry

@@ -155,6 +155,18 @@ fn pages_that_are_missing_or_not_there_yet_are_said_and_stop_nobody() {
         "{message}"
     );
     assert_eq!(world.condition("CdnPurged").1, "NotYet");
+
+    let mut world = World::new(sale(), class());
+    world.broken.pages = true;
+    world.until(Phase::Armed, Pace::Whole);
+    assert_eq!(
+        gate(&world),
+        (GateStatus::Failed, "the ConfigMap isn't this sale's".to_owned())
+    );
+    world.broken.pages = false;
+    let later = world.now + 2 * MINUTE;
+    world.pass(later, Pace::Whole);
+    assert_eq!(gate(&world).0, GateStatus::Passed);
 }
 
 #[test]

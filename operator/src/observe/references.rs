@@ -67,10 +67,7 @@ async fn look(operator: &Operator, namespace: &str, (kind, name): &Named) -> Res
     } else {
         let api: Api<ConfigMap> = Api::namespaced(client, namespace);
         let found = operator.hand.read(api.get_opt(name)).await?;
-        found.map(|map| Reference::There {
-            keys: files(&map).into_keys().map(str::to_owned).collect(),
-            version: map_version(&map),
-        })
+        found.as_ref().map(map_seen)
     };
     Ok(found.unwrap_or(Reference::Missing))
 }
@@ -84,9 +81,13 @@ fn files(map: &ConfigMap) -> BTreeMap<&str, &[u8]> {
     text.chain(binary).collect()
 }
 
-/// The digest of what a ConfigMap holds, as gateways reckon that of the pages that they are given.
-pub(crate) fn map_version(map: &ConfigMap) -> String {
-    pages::version(files(map))
+/// A ConfigMap, with the digest of what it holds as gateways reckon that of their pages.
+pub(crate) fn map_seen(map: &ConfigMap) -> Reference {
+    let files = files(map);
+    Reference::There {
+        version: pages::version(files.iter().map(|(name, bytes)| (*name, *bytes))),
+        keys: files.into_keys().map(str::to_owned).collect(),
+    }
 }
 
 /// The Secrets and ConfigMaps that a spec names, wherever in it.

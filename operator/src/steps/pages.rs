@@ -1,28 +1,46 @@
 //! The shop's own pages, and the CDN that keeps copies of them.
 
 use super::{Job, StepError};
-use crate::observe::map_version;
+use crate::observe::map_seen;
 use crate::world::now_ms;
 use flashsale_operator_core::ShopCall;
 use flashsale_operator_core::api::HASH_ANNOTATION;
-use flashsale_operator_core::observed::Purged;
+use flashsale_operator_core::observed::{Kind, Purged, Reference, Setback};
 use flashsale_operator_core::outcome::Rendered;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use serde_json::json;
+use std::time::Instant;
 
 impl Job<'_> {
-    /// Copies a ConfigMap as it is now.
+    /// Copies a ConfigMap as it is now. That it can't be done holds nothing else up.
     pub(super) async fn publish_pages(&mut self, from: &str, into: &Rendered) -> Result<(), StepError> {
+        match self.copy_pages(from, into).await {
+            Ok(()) => self.memory.publishing = None,
+            Err(StepError::Failed { error, .. }) => {
+                tracing::warn!(from, error, "the pages can't be published");
+                let before = self.memory.publishing.take();
+                self.memory.publishing = Some(Setback::after(before, now_ms(), error));
+            }
+            Err(moved) => return Err(moved),
+        }
+        Ok(())
+    }
+
+    async fn copy_pages(&mut self, from: &str, into: &Rendered) -> Result<(), StepError> {
         let api: Api<ConfigMap> = Api::namespaced(self.operator.hand.client.clone(), &self.key.namespace);
         let found = self.operator.hand.read(api.get_opt(from)).await?;
         let Some(found) = found else {
-            let namespace = &self.key.namespace;
-            return Err(StepError::other(format!(
-                "ConfigMap {namespace}/{from} has just gone: create it again"
-            )));
+            // The next look says so.
+            self.memory.references.remove(&(Kind::ConfigMap, from.to_owned()));
+            return Ok(());
         };
-        let version = map_version(&found);
+        let seen = map_seen(&found);
+        let Reference::There { version, .. } = seen.clone() else {
+            return Ok(());
+        };
+        let named = (Kind::ConfigMap, from.to_owned());
+        self.memory.references.insert(named, (Instant::now(), seen));
         let mut wanted = into.clone();
         wanted.object["metadata"]["annotations"][HASH_ANNOTATION] = json!(version);
         wanted.object["data"] = json!(found.data);
@@ -50,15 +68,13 @@ impl Job<'_> {
                 Err(moved) => return Err(moved),
             };
             let purge = &mut self.memory.purge;
-            purge.at = now_ms();
             if let Err(why) = taken {
                 tracing::warn!(path, why, "the CDN didn't take the call");
-                purge.refused += 1;
-                purge.error = Some(why);
+                purge.refused = Some(Setback::after(purge.refused.take(), now_ms(), why));
                 return Ok(());
             }
             purge.taken.insert(path.clone());
-            (purge.refused, purge.error) = (0, None);
+            purge.refused = None;
         }
         Ok(())
     }

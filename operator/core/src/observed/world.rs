@@ -60,6 +60,8 @@ pub struct World {
     pub closing: Answer<Closing>,
     /// What each gateway that is ready serves as pages; asked where the sale has its own, or a CDN keeps copies.
     pub pages: Answer<Vec<PagesServed>>,
+    /// Why the shop's pages can't be published; filled when [`PublishPages`](crate::Step::PublishPages) ran.
+    pub publishing: Option<Setback>,
     /// How far the CDN was told; filled when [`PurgeCdn`](crate::Step::PurgeCdn) ran.
     pub purge: Purged,
     /// Whether the shop has taken the report; asked when [`TellShop`](crate::Step::TellShop) ran.
@@ -78,6 +80,7 @@ impl World {
             audit: Answer::NotAsked,
             closing: Answer::NotAsked,
             pages: Answer::NotAsked,
+            publishing: None,
             purge: Purged::default(),
             told: Answer::NotAsked,
         }
@@ -227,12 +230,31 @@ pub struct Purged {
     pub version: String,
     /// The paths that it has dropped.
     pub taken: BTreeSet<String>,
-    /// Since the last call that was taken, so many weren't.
-    pub refused: u32,
-    /// When it was called last.
+    /// What the last call came to, if it wasn't taken.
+    pub refused: Option<Setback>,
+}
+
+/// Something that holds nothing else up doesn't work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setback {
+    /// How often in a row.
+    pub times: u32,
+    /// When it was tried last.
     pub at: Millis,
-    /// Why the last call wasn't taken, in one line.
-    pub error: Option<String>,
+    /// Why, in one line.
+    pub error: String,
+}
+
+impl Setback {
+    /// Once more, after those `before`.
+    #[must_use]
+    pub fn after(before: Option<Self>, at: Millis, error: String) -> Self {
+        Self {
+            times: before.map_or(0, |before| before.times).saturating_add(1),
+            at,
+            error,
+        }
+    }
 }
 
 /// What an audit found.

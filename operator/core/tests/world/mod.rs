@@ -17,7 +17,9 @@ mod steps;
 pub use classes::{class, class_with, sale, settings, two_rooms, with};
 
 use flashsale_operator_core::api::{FlashSale, FlashSaleClass, FlashSaleStatus, LoadState, LockLevel, Phase};
-use flashsale_operator_core::observed::{Answer, Audit, Closing, Kind, Purged, RevisionSeen, Settings};
+use flashsale_operator_core::observed::{
+    Answer, Audit, Closing, Kind, Purged, RevisionSeen, Setback, Settings,
+};
 use flashsale_operator_core::{EventNote, Failure, FailureKind, Millis, Plan, plan};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -52,6 +54,7 @@ pub struct Broken {
     pub worker: bool,
     pub shop: bool,
     pub cdn: bool,
+    pub pages: bool,
     pub pods: bool,
     pub clock_ms: i64,
 }
@@ -87,6 +90,7 @@ pub struct World {
     pub shop_pages: String,
     /// What a gateway still serves that has them later.
     pub late_pages: Option<String>,
+    pub publishing: Option<Setback>,
     pub purge: Purged,
     /// The paths that the CDN was told of, in order.
     pub dropped: Vec<String>,
@@ -140,6 +144,7 @@ impl World {
             told: Answer::NotAsked,
             shop_pages: "one".to_owned(),
             late_pages: None,
+            publishing: None,
             purge: Purged::default(),
             dropped: Vec::new(),
             predecessor: None,

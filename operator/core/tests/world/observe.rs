@@ -146,6 +146,7 @@ impl World {
             audit: self.audit.clone(),
             closing: self.closing.clone(),
             pages: self.gateways_pages(),
+            publishing: self.publishing.clone(),
             purge: self.purge.clone(),
             told: self.told.clone(),
         }

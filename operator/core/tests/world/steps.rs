@@ -2,7 +2,9 @@
 
 use super::{Object, World};
 use flashsale_operator_core::api::{FINALIZER, LoadState, LockLevel};
-use flashsale_operator_core::observed::{Answer, Audit, Closing, DataPhase, Kind, Purged, RevisionSeen};
+use flashsale_operator_core::observed::{
+    Answer, Audit, Closing, DataPhase, Kind, Purged, RevisionSeen, Setback,
+};
 use flashsale_operator_core::outcome::Rendered;
 use flashsale_operator_core::{FailureKind, Step};
 use serde_json::Value;
@@ -121,6 +123,18 @@ impl World {
                     into.object["data"].is_null(),
                     "the data is read when it is copied"
                 );
+                let uid = &into.object["metadata"]["labels"]["flashsale.dev/sale-uid"];
+                assert_eq!(
+                    uid.as_str(),
+                    self.sale().metadata.uid.as_deref(),
+                    "else nobody knows whose it is"
+                );
+                if self.broken.pages {
+                    let why = "the ConfigMap isn't this sale's".to_owned();
+                    self.publishing = Some(Setback::after(self.publishing.take(), self.now, why));
+                    return Ok(());
+                }
+                self.publishing = None;
                 self.apply(into);
             }
             Step::PurgeCdn { version, calls } => {
@@ -130,18 +144,17 @@ impl World {
                         ..Purged::default()
                     };
                 }
-                self.purge.at = self.now;
                 for (path, call) in calls {
                     let signs = (Kind::Secret, call.secret.0.clone());
                     assert!(self.objects.contains_key(&signs), "what signs the call is there");
                     if self.broken.cdn && !self.purge.taken.is_empty() {
-                        self.purge.refused += 1;
-                        self.purge.error = Some("it answered 503 Service Unavailable".to_owned());
+                        let why = "it answered 503 Service Unavailable".to_owned();
+                        self.purge.refused = Some(Setback::after(self.purge.refused.take(), self.now, why));
                         return Ok(());
                     }
                     self.purge.taken.insert(path.clone());
                     self.dropped.push(path.clone());
-                    (self.purge.refused, self.purge.error) = (0, None);
+                    self.purge.refused = None;
                 }
             }
             Step::TellShop(_) if self.broken.shop => {
