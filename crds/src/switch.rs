@@ -29,8 +29,17 @@ pub struct FlashSaleSwitchSpec {
     /// Who flips it; left out, the cluster doesn't say it in the sale's status. An admission policy holds it to the user's own name.
     #[schemars(length(max = 256))]
     pub actor: Option<String>,
-    /// How long it holds from its creation on, 1m to 168h.
+    /// How long it holds from its creation on, 1m to 168h; at most as long as the sale's class allows.
     pub expires_after: HumanDuration,
+}
+
+impl FlashSaleSwitchSpec {
+    /// How long it holds from its creation on, in milliseconds, where a class holds switches to `longest`.
+    #[must_use]
+    pub fn holds_ms(&self, longest: Option<HumanDuration>) -> u64 {
+        let longest = longest.map_or(u64::MAX, HumanDuration::millis);
+        self.expires_after.millis().min(longest)
+    }
 }
 
 /// What became of the switches.

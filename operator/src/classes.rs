@@ -57,14 +57,8 @@ pub(crate) async fn look(operator: &Operator, name: &str) -> Again {
 
 /// The first field of a class that this version does nothing with. Whoever sets it must not believe that it holds.
 fn unserved(class: &FlashSaleClassSpec) -> Option<&'static str> {
-    if class.order_log.pulsar.ca_secret_ref.is_some() {
-        return Some(
-            "spec.orderLog.pulsar.caSecretRef: a certificate authority of its own isn't trusted yet: leave it out, and give Pulsar a certificate of a public one",
-        );
-    }
-    let limits = class.limits.as_ref();
-    limits?.switch_duration.is_some().then_some(
-        "spec.limits.switchDuration: switches aren't held to it yet: leave it out, and hold FlashSaleSwitches to a length by an admission policy",
+    class.order_log.pulsar.ca_secret_ref.is_some().then_some(
+        "spec.orderLog.pulsar.caSecretRef: a certificate authority of its own isn't trusted yet: leave it out, and give Pulsar a certificate of a public one",
     )
 }
 

@@ -4,14 +4,14 @@
 
 use crate::cache::Key;
 use crate::hand::CallError;
-use crate::observe::{created, is_over, selects};
+use crate::observe::{class_of, created, is_over, selects};
 use crate::operator::Operator;
 use crate::queue::Again;
 use crate::status;
 use crate::world::now_ms;
 use flashsale_operator_core::api::{
-    Condition, ConditionStatus, FlashSale, FlashSaleSwitch, FlashSaleSwitchStatus, SwitchPhase, SwitchSource,
-    SwitchedSale, Switches, set_condition,
+    Condition, ConditionStatus, FlashSale, FlashSaleClass, FlashSaleSwitch, FlashSaleSwitchStatus,
+    HumanDuration, SwitchPhase, SwitchSource, SwitchedSale, Switches, set_condition,
 };
 use flashsale_operator_core::{EventNote, Millis, timestamp};
 use kube::{Api, Resource as _};
@@ -39,7 +39,8 @@ pub(crate) async fn look(operator: &Operator, key: &Key) -> Again {
         .into_iter()
         .filter(|sale| selects(&switch, sale) && !is_over(sale))
         .collect();
-    let new = judged(&switch, &all, &sales, now);
+    let longest = longest(&sales, &operator.caches.classes.all());
+    let new = judged(&switch, &all, &sales, longest, now);
     let before = switch.status.as_ref().and_then(|status| status.phase);
     if let Err(error) = write(operator, key, &switch, &new).await {
         if matches!(error.code(), Some(404 | 409)) {
@@ -111,15 +112,27 @@ async fn tell(
     operator.events.report(&switch.object_ref(&()), &event).await;
 }
 
+/// How long the sales' classes let a switch hold, where all of them say so: the longest.
+fn longest(sales: &[Arc<FlashSale>], classes: &[Arc<FlashSaleClass>]) -> Option<HumanDuration> {
+    let classes: Vec<FlashSaleClass> = classes.iter().map(|class| FlashSaleClass::clone(class)).collect();
+    let each = sales.iter().map(|sale| {
+        let class = class_of(sale, &classes)?;
+        class.spec.limits.as_ref()?.switch_duration
+    });
+    let all: Option<Vec<HumanDuration>> = each.collect();
+    all?.into_iter().max_by_key(|duration| duration.millis())
+}
+
 /// What is to be said of a switch.
 fn judged(
     switch: &FlashSaleSwitch,
     all: &[Arc<FlashSaleSwitch>],
     sales: &[Arc<FlashSale>],
+    longest: Option<HumanDuration>,
     now: Millis,
 ) -> FlashSaleSwitchStatus {
     let old = switch.status.clone().unwrap_or_default();
-    let end = created(&switch.metadata).saturating_add(switch.spec.expires_after.millis());
+    let end = created(&switch.metadata).saturating_add(switch.spec.holds_ms(longest));
     let reached: Vec<SwitchedSale> = sales
         .iter()
         .take(SALES_MAX)
@@ -128,7 +141,7 @@ fn judged(
     let in_force = sales.iter().any(|sale| is_in_force(switch, sale));
     let phase = if end <= now {
         SwitchPhase::Expired
-    } else if is_superseded(switch, all, sales, now) {
+    } else if is_superseded(switch, all, sales, longest, now) {
         SwitchPhase::Superseded
     } else if in_force {
         SwitchPhase::Active
@@ -226,11 +239,12 @@ fn is_superseded(
     switch: &FlashSaleSwitch,
     all: &[Arc<FlashSaleSwitch>],
     sales: &[Arc<FlashSale>],
+    longest: Option<HumanDuration>,
     now: Millis,
 ) -> bool {
     let rank = |one: &FlashSaleSwitch| (created(&one.metadata), one.metadata.name.clone());
     let newer = all.iter().filter(|other| {
-        let end = created(&other.metadata).saturating_add(other.spec.expires_after.millis());
+        let end = created(&other.metadata).saturating_add(other.spec.holds_ms(longest));
         rank(other) > rank(switch) && end > now && other.metadata.deletion_timestamp.is_none()
     });
     let newer: Vec<_> = newer.collect();
@@ -328,7 +342,7 @@ mod tests {
             &json!({"orders": {"hold": false, "ratePerMinute": 5}}),
         );
         let phase = |all: &[Arc<FlashSaleSwitch>], sales: &[Arc<FlashSale>], now| {
-            judged(&old, all, sales, at(now)).phase.unwrap()
+            judged(&old, all, sales, None, at(now)).phase.unwrap()
         };
         let shown = json!([{"name": "orders.hold", "value": "true", "source": "Switch", "sourceName": "old", "applied": "3/3"}]);
         let one = [Arc::clone(&old)];
@@ -337,12 +351,18 @@ mod tests {
         let both = [Arc::clone(&old), Arc::clone(&new)];
         assert_eq!(phase(&both, &[sale(&shown)], late), SwitchPhase::Superseded);
         assert_eq!(
-            judged(&new, &both, &[sale(&json!([]))], at(late)).phase,
+            judged(&new, &both, &[sale(&json!([]))], None, at(late)).phase,
             Some(SwitchPhase::Pending)
         );
         assert_eq!(phase(&both, &[], "2026-12-01T12:10:00Z"), SwitchPhase::Expired);
-        let told = judged(&old, &one, &[sale(&shown)], at(late));
+        let told = judged(&old, &one, &[sale(&shown)], None, at(late));
         assert_eq!(told.actor.as_deref(), Some("kubectl-create"));
+        let held = judged(&old, &one, &[sale(&shown)], Some("1m".parse().unwrap()), at(late));
+        assert_eq!(
+            held.phase,
+            Some(SwitchPhase::Expired),
+            "the class lets none hold longer"
+        );
         assert_eq!(told.summary.as_deref(), Some("orders.hold=true"));
         assert!(told.sales[0].applied_time.is_some());
     }

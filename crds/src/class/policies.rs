@@ -49,7 +49,7 @@ pub struct Limits {
     /// Sales at one time in one namespace.
     #[schemars(range(min = 1, max = 1000))]
     pub concurrent_sales_per_namespace: Option<i32>,
-    /// How long a FlashSaleSwitch may hold, 1m to 168h.
+    /// How long a FlashSaleSwitch may hold, 1m to 168h: one that says more ends then.
     pub switch_duration: Option<HumanDuration>,
 }
 

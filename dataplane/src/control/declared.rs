@@ -3,8 +3,8 @@
 use crate::amendments::Amendments;
 use crate::switches::{Entry, Source, entries};
 use flashsale_core::ids::Millis;
-use flashsale_crds::Switches;
 use flashsale_crds::objects::FlashSaleSwitch;
+use flashsale_crds::{HumanDuration, Switches};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -26,6 +26,9 @@ pub(super) struct Standing {
     /// The class' switches.
     #[serde(default)]
     pub(super) class: Switches,
+    /// How long the class lets an object hold.
+    #[serde(default)]
+    pub(super) switch_duration: Option<HumanDuration>,
 }
 
 /// What the ConfigMap says of the switches; nothing said is nothing switched.
@@ -81,7 +84,7 @@ impl Standing {
             reason: Some(spec.reason.clone()),
             actor: spec.actor.clone(),
             since_ms,
-            expires_ms: Some(since_ms.saturating_add(spec.expires_after.millis())),
+            expires_ms: Some(since_ms.saturating_add(spec.holds_ms(self.switch_duration))),
             ..Entry::nobody(Source::FlashSaleSwitch)
         };
         entries(&spec.set, &as_in)

@@ -81,6 +81,24 @@ fn map(switches: &serde_json::Value, amendments: Option<&serde_json::Value>) -> 
     serde_json::from_value(json!({"metadata": {"name": "phones-run"}, "data": data})).unwrap()
 }
 
+#[test]
+fn a_class_lets_no_object_hold_longer_than_it_says() {
+    let shared = shared(1);
+    let mut control = Control::new(Arc::clone(&shared), api(None));
+    control.take(Seen::Maps(Change::All(
+        10,
+        vec![map(&json!({"switchDuration": "50s"}), None)],
+    )));
+    let set = json!({"sale": {"paused": true}});
+    let one = |name: &str, age| switch(name, age, &json!({"saleName": "phones"}), &set);
+    control.take(Seen::Switches(Change::All(12, vec![one("a-minute-old", 60)])));
+    assert!(!shared.switches.in_force().paused);
+    control.take(Seen::Switches(Change::Is(13, one("new", 30))));
+    let force = shared.switches.in_force();
+    let ends = force.all[0].entry.expires_ms.unwrap();
+    assert!(force.paused && ends < now_ms() + 21_000, "{force:?}");
+}
+
 fn values(shared: &Shared) -> Vec<(String, serde_json::Value, &'static str)> {
     let force = shared.switches.in_force();
     let each = force.all.iter();

@@ -245,6 +245,7 @@ impl Pin {
 
 /// What the control sidecars are told of the sale's own switches (`switches.json`).
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Standing<'a> {
     /// The labels of the sale's object, for switches that select by them.
     pub labels: &'a BTreeMap<String, String>,
@@ -252,6 +253,9 @@ pub struct Standing<'a> {
     pub spec: &'a Switches,
     /// The class' switches: none yet.
     pub class: Switches,
+    /// How long the class lets a FlashSaleSwitch hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub switch_duration: Option<crate::api::HumanDuration>,
 }
 
 fn pretty(value: &impl Serialize) -> String {

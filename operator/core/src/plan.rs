@@ -157,7 +157,7 @@ fn look_again(view: &View<'_>, state: State, gates: &[Stand], steps: &[Step]) ->
         Some(view.open_ms().saturating_sub(READY_BEFORE)),
         Some(view.open_ms()),
         teardown.map(crate::api::Timestamp::millis),
-        switches::next_expiry(&view.seen.switches, view.now),
+        switches::next_expiry(&view.seen.switches, view.switch_duration(), view.now),
     ];
     let next = times.into_iter().flatten().filter(|time| *time > view.now).min();
     let next = next.into_iter().chain(pages::next_look(view)).min();

@@ -13,7 +13,6 @@ use crate::observed::{Answer, Audit, Kind};
 use crate::pages;
 use crate::pinning::Pinning;
 use crate::render;
-use crate::switches;
 use crate::teardown;
 use crate::time::{Millis, timestamp};
 use crate::view::View;
@@ -50,7 +49,7 @@ pub(crate) fn status(view: &View<'_>, state: State, gates: &[Stand], pinning: &P
     status.summary = Some(figures::summary(view, &status.items, count));
     status.rooms = rooms(view, &view.old);
     status.shards = shards(view, &view.old);
-    status.switches = switches::in_force(view.spec.switches.as_ref(), &view.seen.switches, view.now);
+    status.switches = view.switches();
     if let Some(audit) = view.seen.world.audit.told() {
         status.settlement = Some(settlement(view, audit));
     }
@@ -202,7 +201,8 @@ fn rooms(view: &View<'_>, old: &FlashSaleStatus) -> Vec<RoomStatus> {
     let Some((_, pin)) = &view.pin else {
         return old.rooms.clone();
     };
-    let drained: Vec<String> = switches::in_force(view.spec.switches.as_ref(), &view.seen.switches, view.now)
+    let drained: Vec<String> = view
+        .switches()
         .into_iter()
         .filter(|set| set.name == "rooms.drained")
         .filter_map(|set| serde_json::from_str::<Vec<String>>(&set.value).ok())

@@ -1,6 +1,6 @@
 //! Which switches are in force, for the status: what the control sidecars work out for the sale's processes by the same rule.
 
-use crate::api::{FlashSaleSwitch, SwitchInForce, SwitchSource, Switches};
+use crate::api::{FlashSaleSwitch, HumanDuration, SwitchInForce, SwitchSource, Switches};
 use crate::time::{Millis, timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 /// As many as the status may hold.
 const SWITCHES_MAX: usize = 24;
 
-/// The switches in force at `now`, by name. Of two objects that set the same, the newer one wins; of one second, the later name.
+/// The switches in force at `now`, by name; no object holds longer than `longest`. Of two objects that set the same, the newer one wins; of one second, the later name.
 pub(crate) fn in_force(
     own: Option<&Switches>,
     objects: &[FlashSaleSwitch],
+    longest: Option<HumanDuration>,
     now: Millis,
 ) -> Vec<SwitchInForce> {
     let mut all: BTreeMap<String, ((Millis, String), SwitchInForce)> = BTreeMap::new();
@@ -26,7 +27,7 @@ pub(crate) fn in_force(
         .filter(|object| object.metadata.deletion_timestamp.is_none())
     {
         let since = created(object);
-        let until = since.saturating_add(object.spec.expires_after.millis());
+        let until = since.saturating_add(object.spec.holds_ms(longest));
         if until <= now {
             continue;
         }
@@ -54,10 +55,14 @@ pub(crate) fn in_force(
 }
 
 /// When the next switch stops holding.
-pub(crate) fn next_expiry(objects: &[FlashSaleSwitch], now: Millis) -> Option<Millis> {
+pub(crate) fn next_expiry(
+    objects: &[FlashSaleSwitch],
+    longest: Option<HumanDuration>,
+    now: Millis,
+) -> Option<Millis> {
     let ends = objects
         .iter()
-        .map(|object| created(object).saturating_add(object.spec.expires_after.millis()));
+        .map(|object| created(object).saturating_add(object.spec.holds_ms(longest)));
     ends.filter(|end| *end > now).min()
 }
 
@@ -134,13 +139,15 @@ mod tests {
                 "10m",
             ),
         ];
-        let shown = |now| {
-            let all = in_force(Some(&own), &objects, at(now));
+        let shown_with = |longest: Option<&str>, now| {
+            let longest = longest.map(|text| text.parse().unwrap());
+            let all = in_force(Some(&own), &objects, longest, at(now));
             all.iter()
                 .map(|set| format!("{}={} {:?}", set.name, set.value, set.source))
                 .collect::<Vec<_>>()
                 .join(", ")
         };
+        let shown = |now| shown_with(None, now);
         let early = "orders.hold=true Switch, orders.ratePerMinute=5 Sale, sale.paused=true Switch";
         assert_eq!(shown("2026-12-01T12:01:30Z"), early);
         let later = "orders.hold=false Switch, orders.ratePerMinute=5 Sale, sale.paused=true Switch";
@@ -148,6 +155,13 @@ mod tests {
         assert_eq!(
             shown("2026-12-01T12:10:00Z"),
             "orders.hold=false Sale, orders.ratePerMinute=5 Sale"
+        );
+        let held = shown_with(Some("5m"), "2026-12-01T12:05:00Z");
+        assert_eq!(held, "orders.hold=false Sale, orders.ratePerMinute=5 Sale");
+        let longest = Some("5m".parse().unwrap());
+        assert_eq!(
+            next_expiry(&objects, longest, at("2026-12-01T12:03:00Z")),
+            Some(at("2026-12-01T12:05:00Z"))
         );
     }
 }

@@ -1,12 +1,13 @@
 //! One look at a sale: what was observed, with what follows from it directly.
 
 use crate::accept::{self, Basis, Refused};
-use crate::api::{FlashSaleSpec, FlashSaleStatus, LockLevel, Phase};
+use crate::api::{FlashSaleSpec, FlashSaleStatus, HumanDuration, LockLevel, Phase, SwitchInForce};
 use crate::lifecycle::State;
 use crate::names::Names;
 use crate::observed::{Child, Figures, Kind, Observed};
 use crate::pinned::{OWNER, Owner, Pin};
 use crate::policy::Policy;
+use crate::switches;
 use crate::time::Millis;
 
 /// One look at a sale.
@@ -108,6 +109,19 @@ impl<'a> View<'a> {
             }
             _ => self.spec.close_time.millis(),
         }
+    }
+
+    /// How long the class, as pinned, lets a FlashSaleSwitch hold.
+    pub(crate) fn switch_duration(&self) -> Option<HumanDuration> {
+        let class = self.pin.as_ref().map(|(_, pin)| &pin.class_spec);
+        let class = class.or_else(|| self.basis.as_ref().ok().map(|basis| &basis.class_spec));
+        class?.limits.as_ref()?.switch_duration
+    }
+
+    /// The switches in force.
+    pub(crate) fn switches(&self) -> Vec<SwitchInForce> {
+        let own = self.spec.switches.as_ref();
+        switches::in_force(own, &self.seen.switches, self.switch_duration(), self.now)
     }
 
     /// When the sale's parts are made.

@@ -85,6 +85,7 @@ fn standing<'a>(
         labels: view.seen.sale.metadata.labels.as_ref().unwrap_or(no_labels),
         spec: view.spec.switches.as_ref().unwrap_or(none),
         class: Switches::default(),
+        switch_duration: view.switch_duration(),
     }
 }
 

@@ -18,7 +18,7 @@ const LOGO: &[u8] = b"\x89PNG\r\n\x1a\n\x00not a picture";
 
 pub(crate) async fn play(cluster: &Cluster) -> Result<()> {
     stage::set(cluster).await?;
-    publish(cluster, "first").await?;
+    publish(cluster, "page-one").await?;
     let shop = Shop::open(cluster).await?;
     let mut script = Script::new("dressed", &[("phone", 100)]).with(json!({
         "entry": {"pagesConfigMapRef": {"name": "own-pages"}, "cdnPurge": {"url": shop.url}},
@@ -43,7 +43,10 @@ pub(crate) async fn play(cluster: &Cluster) -> Result<()> {
         .to_str()?
         .to_owned();
     let text = page.text().await?;
-    ensure!(text.contains("first") && text.contains("\"dressed\""), "{text}");
+    ensure!(
+        text.contains("page-one") && text.contains("\"dressed\""),
+        "{text}"
+    );
     let known = site.get("/", Some(&etag)).await?;
     ensure!(known.status() == StatusCode::NOT_MODIFIED, "{}", known.status());
     let logo = site.get("/pages/logo.png", None).await?;
@@ -54,7 +57,10 @@ pub(crate) async fn play(cluster: &Cluster) -> Result<()> {
     );
     ensure!(logo.bytes().await? == LOGO, "it isn't the logo");
     let ticket = site.get("/ticket", None).await?.text().await?;
-    ensure!(!ticket.contains("first"), "the shop has no page of its own there");
+    ensure!(
+        !ticket.contains("page-one"),
+        "the shop has no page of its own there"
+    );
     println!("    the shop's own pages are served, with tags");
 
     // The logo is asked for most, then the sale.
@@ -66,7 +72,7 @@ pub(crate) async fn play(cluster: &Cluster) -> Result<()> {
     }
     let before = shop.calls().len();
     shop.refuse(2);
-    publish(cluster, "second").await?;
+    publish(cluster, "page-two").await?;
     told(cluster, &script, &shop, before + 3).await?;
     let calls: Vec<Call> = shop.calls().split_off(before);
     let order: Vec<(bool, String)> = calls
@@ -92,7 +98,7 @@ pub(crate) async fn play(cluster: &Cluster) -> Result<()> {
         "{calls:?}"
     );
     let text = site.get("/", None).await?.text().await?;
-    ensure!(text.contains("second"), "{text}");
+    ensure!(text.contains("page-two"), "{text}");
     println!("    the CDN was told of each changed page, those asked for most first, again after a refusal");
 
     settled(cluster, &script, &shop).await
