@@ -11,7 +11,7 @@ use crate::parts::PartsArgs;
 use crate::report;
 use flashsale_buyers::{Crowd, Outcome, Progress};
 use flashsale_core::ids::SaleUid;
-use flashsale_crds::{EffectiveBuyers, HumanDuration};
+use flashsale_crds::{EffectiveBuyers, FlashSale, HumanDuration, Rules};
 use flashsale_dataplane::clock::now_ms;
 use flashsale_dataplane::data_dir::{DataDir, Overrides, Prepared};
 use flashsale_dataplane::embedded::{Doors, Embedded, Front, FrontOptions, ServeError};
@@ -227,6 +227,22 @@ fn announce(args: &Args, prepared: &Prepared, front: &Front) {
         println!(
             "sign-in    development: whoever connects from this machine is who the header X-Buyer-Id says"
         );
+    }
+    // What needs a cluster isn't done here, and that shouldn't be found out by looking.
+    let spec = FlashSale::parse_with(&prepared.yaml, Rules::EMBEDDED);
+    let spec = spec.ok().map(|sale| sale.spec);
+    let entry = spec.and_then(|spec| spec.entry);
+    if args.pages.is_none()
+        && entry
+            .as_ref()
+            .is_some_and(|entry| entry.pages_config_map_ref.is_some())
+    {
+        println!(
+            "pages      the built-in ones: ConfigMaps are read on a cluster only; give a directory with --pages"
+        );
+    }
+    if entry.is_some_and(|entry| entry.cdn_purge.is_some()) {
+        println!("CDN        not called: only the operator does that");
     }
     println!(
         "{}/{}: {} units of {} items on {} shards",

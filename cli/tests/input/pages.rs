@@ -96,6 +96,28 @@ async fn the_shops_own_pages_are_served_and_change_while_the_sale_runs() {
 }
 
 #[tokio::test]
+async fn what_only_a_cluster_does_is_said() {
+    let entry =
+        "  entry: {pagesConfigMapRef: {name: pages}, cdnPurge: {url: \"https://cdn.example/purge\"}}\n";
+    let place = Place::new(&(small_yaml() + entry));
+    let mut up = place.up();
+    up.args([
+        "--opens-in",
+        "100ms",
+        "--buyers",
+        "3",
+        "--payment-timeout",
+        "1s",
+        "--once",
+    ]);
+    let ended = ended(up).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for said in ["ConfigMaps are read on a cluster only", "CDN        not called"] {
+        assert!(ended.out.contains(said), "{ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn pages_that_are_not_there_are_named_before_the_sale_begins() {
     let place = Place::new(&small_yaml());
     let mut up = place.up();
