@@ -18,7 +18,7 @@ use flashsale_core::ids::SaleUid;
 use flashsale_operator_core::Millis;
 use flashsale_operator_core::api::{FlashSale, FlashSaleClassSpec, LockLevel, Phase};
 use flashsale_operator_core::names::Names;
-use flashsale_operator_core::observed::DataPhase;
+use flashsale_operator_core::observed::{DataPhase, Kind, Reference};
 use flashsale_operator_core::pinned::Pin;
 use std::time::Duration;
 
@@ -155,18 +155,27 @@ impl Ages {
     /// Gateways are asked for their pages where the sale has its own or a CDN is told: seldom once that is done.
     fn pages(sale: &FlashSale, memory: &Memory) -> Option<Duration> {
         let entry = sale.spec.entry.as_ref()?;
-        let (own, purge) = (entry.pages_config_map_ref.is_some(), entry.cdn_purge.is_some());
+        let (own, purge) = (entry.pages_config_map_ref.as_ref(), entry.cdn_purge.is_some());
         let is_serving = !matches!(
             phase(sale),
             Phase::Pending | Phase::Provisioning | Phase::Settled | Phase::Failed
         );
-        if !is_serving || !own && !purge {
+        if !is_serving || own.is_none() && !purge {
             return None;
         }
         let status = sale.status.as_ref().and_then(|status| status.pages.as_ref());
         let version = status.and_then(|pages| pages.version.as_ref());
         let told = memory.pages.answer.told().into_iter().flatten();
-        let is_as_said = version.is_some() && told.into_iter().all(|one| Some(&one.version) == version);
+        let wanted = own.map_or(Some(""), |own| {
+            match memory.references.get(&(Kind::ConfigMap, own.name.clone())) {
+                Some((_, Reference::There { version, .. })) => Some(version.as_str()),
+                _ => None,
+            }
+        });
+        let is_as_said = version.is_some()
+            && told
+                .into_iter()
+                .all(|one| Some(&one.version) == version && wanted.is_none_or(|wanted| one.own == wanted));
         let is_purged = !purge || status.is_some_and(|pages| pages.purged_version == pages.version);
         let is_known = memory.pages.answer.error().is_none();
         Some(if is_as_said && is_purged && is_known {
