@@ -76,7 +76,8 @@ fn development_believes_this_machine_only() {
 /// A spec that sets every field that this version does something with.
 fn everything_served() -> FlashSaleSpec {
     let mut spec = sale("fixtures/good/everything.yaml").spec;
-    spec.entry = None;
+    let purge = spec.entry.as_mut().and_then(|entry| entry.cdn_purge.as_mut());
+    purge.unwrap().signing_secret_ref = None;
     spec.admission = None;
     spec.buyers.as_mut().unwrap().challenge = None;
     spec.orders.as_mut().unwrap().flow = None;
@@ -111,6 +112,7 @@ fn what_a_sale_says_is_kept_and_not_listed_as_filled_in() {
     assert_eq!(sale.total_stock(), 100_000_001);
     assert_eq!(sale.items[1].price.to_string(), "999999999999.999");
     assert_eq!((sale.shards, sale.orders.rate_per_minute), (128, 10_000_000));
+    assert_eq!(sale.cdn_purge.unwrap().timeout.millis(), 30_000);
     assert_eq!(sale.orders.payment_timeout.millis(), 90 * 60_000);
     let EffectiveHandover::Webhook(handover) = &sale.orders.handover else {
         panic!("{:?}", sale.orders.handover)

@@ -67,10 +67,6 @@ fn named(html: &str, sale: &str) -> String {
     html.replace("__SALE__", &format!("\"{name}\""))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The source expression that allows the page's one inline block of this tag.
 fn hash(html: &str, tag: &str) -> String {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));

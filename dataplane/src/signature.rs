@@ -12,13 +12,13 @@ pub const SKEW_SECONDS_MAX: u64 = 300;
 /// The header's value for `body`, signed at `seconds` since 1970.
 #[must_use]
 pub fn sign(secret: &str, seconds: u64, body: &[u8]) -> String {
-    let hex: String = mac(secret, seconds, body)
-        .finalize()
-        .into_bytes()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    format!("t={seconds},v1={hex}")
+    let signature = hex(&mac(secret, seconds, body).finalize().into_bytes());
+    format!("t={seconds},v1={signature}")
+}
+
+/// Two small hexadecimal digits for each byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether `header` signs `body`, and recently at `now` seconds since 1970. Takes the same time

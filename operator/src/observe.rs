@@ -9,7 +9,7 @@ mod unwatched;
 pub(crate) use children::{applied, child, is_pin, now};
 pub(crate) use others::{class_of, created, is_over};
 pub(crate) use pods::is_ready;
-pub(crate) use references::map_seen;
+pub(crate) use references::{PAGES, map_seen};
 
 use crate::cache::{Key, label};
 use crate::memory::Memory;

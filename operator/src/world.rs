@@ -11,7 +11,7 @@ pub(crate) use figures::now_ms;
 pub(crate) use log::layout;
 
 use crate::memory::Memory;
-use crate::observe::{level, phase};
+use crate::observe::{PAGES, level, phase};
 use crate::operator::Operator;
 use crate::secrets::Secrets;
 use flashsale_core::ids::SaleUid;
@@ -36,9 +36,6 @@ const ARMED: Duration = Duration::from_millis(1_900);
 const OPENING_SOON_MS: u64 = 120_000;
 /// Between looks at the clocks.
 const CLOCKS: Duration = Duration::from_secs(60);
-
-/// Between looks at the pages that gateways serve.
-const PAGES: Duration = Duration::from_secs(55);
 
 /// Whoever asks.
 pub(crate) struct World {

@@ -5,6 +5,7 @@ use crate::admin::Admin;
 use crate::gateway::{Gateway, GatewayOptions, Gateways, Secret};
 use crate::live::Live;
 use crate::pages;
+use crate::signature::hex;
 use crate::switches;
 use flashsale_http::{Limits, Running, Server};
 use std::net::SocketAddr;
@@ -93,13 +94,7 @@ impl Front {
         let replies = std::mem::take(&mut embedded.replies);
         let stats = Arc::new(server.stats());
 
-        let ticket_secret: String = embedded
-            .orders
-            .ticket_secret()
-            .0
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let ticket_secret = hex(&embedded.orders.ticket_secret().0);
         let payment_secret = Secret::new(&*embedded.payment_secret);
         let mut gateway = GatewayOptions::new(Secret::new(ticket_secret), payment_secret);
         gateway.dev_pay = options.dev_pay;

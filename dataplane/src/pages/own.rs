@@ -1,5 +1,6 @@
 //! The shop's own pages: the files of one directory, as a ConfigMap is mounted.
 
+use crate::signature::hex;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io;
@@ -66,7 +67,7 @@ pub fn version<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Stri
     if is_empty {
         return String::new();
     }
-    super::hex(&digest.finalize()[..8])
+    hex(&digest.finalize()[..8])
 }
 
 /// The plain files of a directory. What a mounted ConfigMap keeps for itself begins with two dots.

@@ -1,6 +1,7 @@
 //! What is served as pages, by path.
 
-use super::{Own, Page, hex, sale, ticket};
+use super::{Own, Page, sale, ticket};
+use crate::signature::hex;
 use flashsale_http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};

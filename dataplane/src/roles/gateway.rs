@@ -14,6 +14,7 @@ use crate::pages;
 use crate::sale::Sale;
 use crate::shards::{Callers, Gate, Wanted};
 use crate::shared::Shared;
+use crate::signature::hex;
 use crate::switches;
 use flashsale_core::ids::ShardId;
 use flashsale_crds::EffectiveBuyers;
@@ -140,11 +141,7 @@ fn sale(config: &GatewayConfig) -> Result<Sale, RoleError> {
 
 fn options(told: &Told<GatewayConfig>) -> Result<GatewayOptions, RoleError> {
     let keys = &told.config.keys;
-    let tickets: String = told
-        .ticket_key(keys)?
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let tickets = hex(&told.ticket_key(keys)?);
     let payments = told.payment_key(keys)?;
     let mut options = GatewayOptions::new(Secret::new(tickets), Secret::new(payments));
     options.dev_pay = told.config.development;

@@ -185,7 +185,7 @@ pub(crate) fn purge(view: &View<'_>) -> Option<Step> {
     if told == Some(version) || view.now < purge_at(view, version) {
         return None;
     }
-    let base = entry_url(view)?;
+    let base = view.old.entry_url.as_ref()?;
     let names = &view.names;
     let calls = unpurged(view, version, all).into_iter().map(|(path, hits)| {
         let url = format!("{base}{path}");
@@ -208,12 +208,6 @@ pub(crate) fn purge(view: &View<'_>) -> Option<Step> {
         version: version.to_owned(),
         calls,
     })
-}
-
-/// Where buyers go.
-fn entry_url(view: &View<'_>) -> Option<String> {
-    let (_, pin) = view.pin.as_ref()?;
-    Some(render::entry_url(&pin.class_spec.entry, &pin.host))
 }
 
 /// When the CDN may be called again.

@@ -22,8 +22,8 @@ const MAKING: Duration = Duration::from_secs(20);
 /// The same while it waits for its time, or runs.
 const RESTING: Duration = Duration::from_secs(900);
 
-/// The same for pages, which may be changed at any time.
-const PAGES: Duration = Duration::from_secs(55);
+/// The same for pages, which may be changed at any time, and for what gateways serve of them.
+pub(crate) const PAGES: Duration = Duration::from_secs(55);
 
 /// Looks again at what the sale names, where the last look is too old.
 pub(super) async fn refresh(operator: &Operator, memory: &mut Memory, sale: &FlashSale) {
